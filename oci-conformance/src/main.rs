@@ -1,0 +1,3 @@
+//! oci-conformance.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! gantry, the docker command surface.
+
+fn main() {}

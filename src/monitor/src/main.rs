@@ -1,0 +1,3 @@
+//! One process per container.
+
+fn main() {}

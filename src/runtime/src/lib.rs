@@ -1,0 +1,1 @@
+//! keel, a low-level OCI runtime

@@ -1,0 +1,3 @@
+//! keel, a low-level OCI runtime
+
+fn main() {}

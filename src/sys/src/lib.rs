@@ -1,0 +1,1 @@
+//! Kernel calls with owned file descriptors; the only crate with unsafe code.
