@@ -1,1 +1,4 @@
-//! keel, a low-level OCI runtime
+//! keel, a low-level OCI runtime: spec → `Config` → `Plan` → init. One shot, one thread, no async.
+
+pub mod config;
+pub mod error;
