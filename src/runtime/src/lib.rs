@@ -1,4 +1,5 @@
 //! keel, a low-level OCI runtime: spec → `Config` → `Plan` → init. One shot, one thread, no async.
 
+pub mod cli;
 pub mod config;
 pub mod error;
