@@ -8,12 +8,12 @@ use std::time::{Instant, SystemTime};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::cgroup;
-use crate::clock::rfc3339_nano;
 use crate::error::{Error, Result};
 use crate::jobs::{Job, Purpose};
 use crate::process::{INIT, Monitor};
 use crate::protocol::{Exit, PID_FILE, Reply, Verdict};
 use crate::runtime::{self, Call, Stdio3};
+use sys::clock::rfc3339_nano;
 
 impl Monitor {
     /// Takes every process that has ended.

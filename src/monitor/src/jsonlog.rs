@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::clock::rfc3339_nano;
 use crate::protocol::LogSetup;
+use sys::clock::rfc3339_nano;
 
 /// The longest piece of a line in one entry.
 pub const PIECE: usize = 16 * 1024;

@@ -6,7 +6,6 @@
 
 mod cgroup;
 mod client;
-mod clock;
 mod ends;
 pub mod error;
 mod jobs;
@@ -17,5 +16,5 @@ mod requests;
 mod runtime;
 mod session;
 
-pub use clock::rfc3339_nano;
 pub use process::run;
+pub use sys::clock::rfc3339_nano;

@@ -1,4 +1,4 @@
-//! Wall-clock time as docker writes it, without a time zone library in a process that must stay small.
+//! Wall-clock time as docker and runc write it, without a time zone library in processes that must stay small.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
