@@ -1,1 +1,15 @@
-//! gantry's network.
+//! Networks of containers: addresses, links, firewall rules, published ports and names.
+//!
+//! Plans are pure values (`ipam`, `ports`, `firewall`, `names`); appliers turn them into kernel state by netlink and remember
+//! exactly what they did. Nothing here knows images or container records.
+
+pub mod error;
+pub mod ipam;
+pub mod link;
+pub mod mac;
+pub mod netns;
+pub mod nft;
+pub mod sandbox;
+pub mod subnet;
+
+pub use error::{Error, Result};
