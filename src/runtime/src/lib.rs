@@ -1,5 +1,6 @@
 //! keel, a low-level OCI runtime: spec → `Config` → `Plan` → init. One shot, one thread, no async.
 
+pub mod cgroups;
 pub mod cli;
 pub mod compat;
 pub mod config;

@@ -1,0 +1,109 @@
+//! The room on the real kernel, in whatever layout this machine has; skipped where the user may not make cgroups.
+
+use std::process::{Child, Command, Stdio};
+
+use super::*;
+
+fn request<'a>(
+    id: &'a str,
+    resources: &'a Resources,
+    properties: &'a BTreeMap<String, String>,
+) -> Request<'a> {
+    Request {
+        id,
+        path: None,
+        manager: Manager::Cgroupfs,
+        rootless: false,
+        owner: None,
+        resources,
+        properties,
+    }
+}
+
+/// A cgroup of this test's own with limits and a process in it, or `None` where that is not possible here.
+fn occupied(name: &str, resources: &Resources) -> Option<(Cgroup, Child)> {
+    let layout = Layout::probe().unwrap();
+    let probe = layout
+        .hierarchies
+        .first()
+        .map(|h| h.own.join(format!("{name}-probe")));
+    if probe.is_none_or(|p| dir::make(&p).and_then(|_| dir::remove(&p)).is_err()) {
+        println!("skipped: this user may not make cgroups here");
+        return None;
+    }
+    let properties = BTreeMap::new();
+    let cgroup = Cgroup::create(&request(name, resources, &properties), &layout).unwrap();
+    let child = Command::new("sleep")
+        .arg("60")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    cgroup.attach(child.id() as i32).unwrap();
+    Some((cgroup, child))
+}
+
+fn end(cgroup: &Cgroup, child: &mut Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+    cgroup.remove().unwrap();
+    assert!(!cgroup.exists());
+    cgroup.remove().unwrap();
+}
+
+#[test]
+fn made_joined_refused_twice_and_removed() {
+    let name = format!("keel-unit-{}-a", std::process::id());
+    let resources = Resources::for_create(None).unwrap();
+    let Some((cgroup, mut child)) = occupied(&name, &resources) else {
+        return;
+    };
+    let pid = child.id() as i32;
+    assert_eq!(cgroup.pids().unwrap(), [pid]);
+    for dir in cgroup.record().paths.values() {
+        assert_eq!(dir::pids(dir, false).unwrap(), [pid], "{}", dir.display());
+    }
+    let properties = BTreeMap::new();
+    let again = Cgroup::create(
+        &request(&name, &resources, &properties),
+        &Layout::probe().unwrap(),
+    );
+    let error = again.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "container's cgroup is not empty: 1 process(es) found"
+    );
+    assert_eq!(
+        cgroup.pids().unwrap(),
+        [pid],
+        "a refused create removes nothing"
+    );
+    let text = serde_json::to_string(cgroup.record()).unwrap();
+    let found = Cgroup::from_record(&serde_json::from_str(&text).unwrap());
+    assert_eq!(found.pids().unwrap(), [pid]);
+    end(&found, &mut child);
+}
+
+#[test]
+fn limits_are_there() {
+    let name = format!("keel-unit-{}-b", std::process::id());
+    let mut resources = Resources::for_create(None).unwrap();
+    resources.pids = Some(33);
+    let layout = Layout::probe().unwrap();
+    if layout.hierarchy("pids").is_none() {
+        println!("skipped: no v1 pids controller here");
+        return;
+    }
+    let Some((cgroup, mut child)) = occupied(&name, &resources) else {
+        return;
+    };
+    assert_eq!(
+        dir::read(cgroup.dir("pids").unwrap(), "pids.max").unwrap(),
+        "33"
+    );
+    let devices = dir::read(cgroup.dir("devices").unwrap(), "devices.list").unwrap();
+    assert!(
+        devices.lines().any(|l| l == "c 1:3 rwm") && !devices.contains("a *:* rwm"),
+        "{devices}"
+    );
+    end(&cgroup, &mut child);
+}
