@@ -1,1 +1,57 @@
-//! gantry's store.
+//! gantry's store: images, layers and the writable layers of containers. The only owner of the data root; plain
+//! synchronous functions, callable from any thread.
+//!
+//! ```text
+//! ROOT/lock                    held (flock) by the one process that has the store open
+//! ROOT/blobs/sha256/HEX        content by digest: image configurations and pulled manifests, as bytes
+//! ROOT/ingest/HEX              downloads under way; what is there resumes after a kill
+//! ROOT/layers/HEX.json         one layer by chainID: its diffID, parent, size and tree
+//! ROOT/trees/NAME/fs           an unpacked layer in overlayfs's form; NAME is its diffID, its chainID where it is bound
+//! ROOT/trees/NAME/frame.zst    all of its archive that is no file's content: with it the archive comes out again
+//! ROOT/l/SHORT                 short names of trees, for overlayfs's options
+//! ROOT/images/HEX.json         one image; it exists when this record does
+//! ROOT/references.json         names → image ids
+//! ROOT/rw/ID/                  a container's layer: upper, work, merged, record.json
+//! ROOT/tmp/                    work in progress, emptied at open
+//! ```
+//!
+//! Order of every change: content is synced, then the record that names it is renamed into place and its directory
+//! synced. A crash leaves content without a record (swept by [`Store::collect`]), never a record without content.
+
+mod beneath;
+mod blob;
+mod copy;
+mod delete;
+mod durable;
+mod flatten;
+mod history;
+mod image;
+mod import;
+mod layer;
+mod overlay;
+mod place;
+mod references;
+pub mod rw;
+mod split;
+mod stack;
+mod store;
+mod unpack;
+mod walk;
+
+pub mod compress;
+pub mod config;
+pub mod digest;
+pub mod error;
+pub mod reference;
+pub mod tar;
+
+pub use delete::{DeleteOptions, Removed, Use};
+pub use digest::Digest;
+pub use error::{Error, Result};
+pub use history::HistoryLine;
+pub use image::Image;
+pub use import::ImportOptions;
+pub use layer::Layer;
+pub use reference::{AnyReference, Reference};
+pub use rw::RwLayer;
+pub use store::{Driver, Lease, Store};
