@@ -193,6 +193,20 @@ impl Store {
             .collect())
     }
 
+    /// diffIDs of a chain, lowest first: what an image's configuration lists.
+    ///
+    /// # Errors
+    /// A layer of it is not there.
+    pub fn diff_ids(&self, top: Option<&Digest>) -> Result<Vec<Digest>> {
+        let state = self.state();
+        Ok(state
+            .chain(top)?
+            .iter()
+            .rev()
+            .map(|(_, record)| record.diff_id.clone())
+            .collect())
+    }
+
     pub(crate) fn stack(&self, top: Option<&Digest>) -> Result<Stack> {
         Stack::open(self.layer_dirs(top)?)
     }

@@ -35,9 +35,11 @@ pub mod rw;
 mod split;
 mod stack;
 mod store;
+mod tree;
 mod unpack;
 mod walk;
 
+pub mod archive;
 pub mod compress;
 pub mod config;
 pub mod digest;
@@ -54,4 +56,6 @@ pub use import::ImportOptions;
 pub use layer::Layer;
 pub use reference::{AnyReference, Reference};
 pub use rw::RwLayer;
+pub use rw::changes::{Change, ChangeKind};
+pub use rw::commit::CommitOptions;
 pub use store::{Driver, Lease, Store};

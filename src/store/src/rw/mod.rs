@@ -1,6 +1,8 @@
 //! The writable layer of a container: made on an image's layers, mounted while the container runs, read for diff,
 //! export and commit at any time.
 
+pub mod changes;
+pub mod commit;
 mod init;
 pub(crate) mod mount;
 

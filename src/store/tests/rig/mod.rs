@@ -15,6 +15,10 @@ pub struct Rig {
 
 impl Rig {
     pub fn new() -> Rig {
+        Rig::with(None)
+    }
+
+    pub fn with(driver: Option<Driver>) -> Rig {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "gantry-store-{}-{}",
@@ -22,7 +26,7 @@ impl Rig {
             NEXT.fetch_add(1, Ordering::Relaxed)
         );
         let root = std::env::temp_dir().join(name);
-        let store = Store::open(&root).unwrap();
+        let store = Store::open_with(&root, driver).unwrap();
         Rig { root, store }
     }
 
