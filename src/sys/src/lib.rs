@@ -3,6 +3,7 @@
 //! One file per kernel facility. Functions take and give owned or borrowed descriptors, return the bare [`Errno`] and
 //! know nothing of containers: what a failure means is said by the caller.
 
+pub mod bpf;
 pub mod clock;
 pub mod credentials;
 pub mod file;

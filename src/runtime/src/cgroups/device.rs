@@ -5,6 +5,7 @@ use crate::error::Result;
 
 mod access;
 mod list;
+mod program;
 
 pub use access::Access;
 
@@ -34,8 +35,11 @@ pub struct DeviceRule {
 
 /// Puts `rules` into force; no rules leave the filter as it is.
 pub fn set(cgroup: &Cgroup, rules: &[DeviceRule]) -> Result<()> {
-    if rules.is_empty() || cgroup.is_unified() {
+    if rules.is_empty() || cgroup.record.paths.is_empty() {
         return Ok(());
+    }
+    if cgroup.is_unified() {
+        return program::set(cgroup, rules);
     }
     list::set(cgroup, rules)
 }
