@@ -9,10 +9,12 @@ mod apply;
 mod delegation;
 mod device;
 mod dir;
+mod freezer;
 mod layout;
 mod path;
 mod plan;
 mod removal;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod v1;
@@ -31,6 +33,7 @@ use crate::error::{Error, Result};
 
 pub use device::{Access, DeviceClass, DeviceRule};
 pub use layout::{Hierarchy, Layout, Mode};
+pub use stats::Stats;
 
 /// Who makes the cgroup and writes its limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -107,3 +107,87 @@ fn limits_are_there() {
     );
     end(&cgroup, &mut child);
 }
+
+fn state(pid: i32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(") ").next().unwrap().chars().next().unwrap()
+}
+
+#[test]
+fn frozen_thawed_and_killed() {
+    let name = format!("keel-unit-{}-c", std::process::id());
+    let Some((cgroup, mut child)) = occupied(&name, &Resources::default()) else {
+        return;
+    };
+    assert!(!cgroup.frozen().unwrap());
+    cgroup.freeze().unwrap();
+    assert!(cgroup.frozen().unwrap());
+    let pid = child.id() as i32;
+    let properties = BTreeMap::new();
+    let resources = Resources::default();
+    let again = Cgroup::create(
+        &request(&name, &resources, &properties),
+        &Layout::probe().unwrap(),
+    );
+    assert!(again.is_err());
+    cgroup.thaw().unwrap();
+    assert!(!cgroup.frozen().unwrap());
+    assert!("SR".contains(state(pid)));
+    cgroup.freeze().unwrap();
+    cgroup.kill_all(nix::libc::SIGKILL).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(9)
+    );
+    cgroup.kill_all(nix::libc::SIGTERM).unwrap();
+    cgroup.remove().unwrap();
+    assert!(!cgroup.frozen().unwrap());
+}
+
+#[test]
+fn counted() {
+    let name = format!("keel-unit-{}-d", std::process::id());
+    let Some((cgroup, mut child)) = occupied(&name, &Resources::default()) else {
+        return;
+    };
+    let stats = cgroup.stats().unwrap();
+    let layout = Layout::probe().unwrap();
+    if layout.hierarchy("pids").is_some() {
+        assert_eq!(stats.pids.current, 1);
+        assert_eq!(cgroup.oom_kills().unwrap(), Some(0));
+        assert!(!stats.memory.raw.is_empty());
+        assert!(stats.cpuset.mems.contains(&0));
+    }
+    let text = serde_json::to_string(&stats).unwrap();
+    assert!(
+        text.starts_with("{\"cpu\":{\"usage\":{") && text.ends_with("\"network_interfaces\":null}"),
+        "{text}"
+    );
+    end(&cgroup, &mut child);
+}
+
+/// The default filter on a real process: the memory devices open, the kernel's log does not.
+#[test]
+fn devices_are_filtered() {
+    let name = format!("keel-unit-{}-e", std::process::id());
+    let resources = Resources::for_create(None).unwrap();
+    let Some((cgroup, mut sleeper)) = occupied(&name, &resources) else {
+        return;
+    };
+    let script = "read go; (: </dev/zero) && echo zero; (: </dev/kmsg) || echo refused";
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut shell = shell.spawn().unwrap();
+    cgroup.attach(shell.id() as i32).unwrap();
+    // Twice, as update does it: the second filter takes the place of the first.
+    cgroup.set(&resources).unwrap();
+    std::io::Write::write_all(&mut shell.stdin.take().unwrap(), b"\n").unwrap();
+    let output = shell.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "zero\nrefused\n");
+    end(&cgroup, &mut sleeper);
+}

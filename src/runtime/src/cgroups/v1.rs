@@ -7,6 +7,7 @@ use sys::Errno;
 
 use super::layout::{Hierarchy, Layout, has};
 use super::{Request, dir, failed, path, v2};
+use crate::compat;
 use crate::error::{Error, Result};
 
 /// Makes the directories and lists them by hierarchy. New ones are added to `made` at once.
@@ -63,11 +64,7 @@ pub fn refuse_occupied(dir: &Path) -> Result<()> {
     if pids.is_empty() {
         return Ok(());
     }
-    let text = format!(
-        "container's cgroup is not empty: {} process(es) found",
-        pids.len()
-    );
-    Err(Error::WrongState(text))
+    Err(Error::WrongState(compat::cgroup_not_empty(pids.len())))
 }
 
 fn refuse_frozen(dir: &Path) -> Result<()> {
