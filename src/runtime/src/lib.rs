@@ -6,3 +6,4 @@ pub mod compat;
 pub mod config;
 pub mod error;
 pub mod log;
+pub mod seccomp;

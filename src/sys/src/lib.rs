@@ -12,6 +12,7 @@ pub mod mount;
 pub mod namespace;
 pub mod process;
 pub mod scheduling;
+pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod terminal;
