@@ -5,5 +5,8 @@ pub mod cli;
 pub mod compat;
 pub mod config;
 pub mod error;
+pub mod features;
 pub mod log;
+pub mod query;
 pub mod seccomp;
+pub mod spec;

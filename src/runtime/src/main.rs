@@ -1,3 +1,50 @@
 //! keel, a low-level OCI runtime
 
-fn main() {}
+use std::process::ExitCode;
+
+use keel::error::{Error, Result};
+use keel::{cli, compat, log, query};
+
+fn main() -> ExitCode {
+    let invocation = match cli::parse(std::env::args_os()) {
+        Ok(invocation) => invocation,
+        Err(refusal) => return refuse(&refusal),
+    };
+    let log = match log::init(&invocation.global) {
+        Ok(log) => log,
+        Err(error) => {
+            log::fail_without_log(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(&invocation) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let (message, code) = compat::verdict(invocation.program, &invocation.command, &error);
+            log.fail(&message);
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(invocation: &cli::Invocation) -> Result<u8> {
+    match query::run(invocation) {
+        Some(done) => done.map(|()| 0),
+        None => Err(Error::Unsupported {
+            feature: format!("{:?}", invocation.command),
+            missing: "this build only tells what it knows".to_owned(),
+        }),
+    }
+}
+
+/// Says what is wrong with the command line: help on standard output, the reason in the log.
+fn refuse(refusal: &cli::Refusal) -> ExitCode {
+    match log::init(&refusal.global) {
+        Ok(log) => log.fail(&refusal.message),
+        Err(_) => log::fail_without_log(&refusal.message),
+    }
+    match query::print(refusal.stdout.as_bytes()) {
+        Ok(()) => ExitCode::from(refusal.code),
+        Err(_) => ExitCode::FAILURE,
+    }
+}

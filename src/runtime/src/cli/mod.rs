@@ -28,6 +28,9 @@ pub use verbs::*;
 /// Version of the runtime specification that keel follows.
 pub const SPEC_VERSION: &str = "1.3.0";
 
+/// Whether this build can checkpoint and restore.
+pub const CAN_CHECKPOINT: bool = false;
+
 /// run containers as the Open Container Initiative specifies them
 ///
 /// keel runs one container from one bundle: a directory with config.json and a root file system. It takes runc's place under

@@ -57,6 +57,17 @@ impl Architecture {
         }
     }
 
+    /// Every name a profile may use, sorted.
+    pub fn names() -> Vec<String> {
+        let mut names: Vec<_> = FOREIGN
+            .iter()
+            .chain(&["X86_64", "X86", "X32"])
+            .map(|name| format!("SCMP_ARCH_{name}"))
+            .collect();
+        names.sort();
+        names
+    }
+
     /// Whether arguments are compared in their low 32 bits only, as libseccomp does for these conventions.
     pub fn is_narrow(self) -> bool {
         self != Self::X86_64

@@ -55,6 +55,12 @@ impl Filter {
     }
 }
 
+/// The architectures a profile may name, sorted.
+#[must_use]
+pub fn architectures() -> Vec<String> {
+    Architecture::names()
+}
+
 /// What [`compile`] does beyond the profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
