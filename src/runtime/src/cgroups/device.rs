@@ -4,7 +4,7 @@ use super::Cgroup;
 use crate::error::Result;
 
 mod access;
-mod list;
+pub(super) mod list;
 mod program;
 
 pub use access::Access;

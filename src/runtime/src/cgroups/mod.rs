@@ -15,6 +15,7 @@ mod path;
 mod plan;
 mod removal;
 mod stats;
+mod systemd;
 #[cfg(test)]
 mod tests;
 mod v1;
@@ -80,6 +81,9 @@ pub struct Record {
     /// Whether it was made under the rootless rules.
     #[serde(default)]
     pub rootless: bool,
+    /// The systemd unit, where systemd made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
 /// A container's cgroup.
@@ -87,6 +91,7 @@ pub struct Record {
 pub struct Cgroup {
     record: Record,
     target: Option<OwnedFd>,
+    pending: Option<systemd::Pending>,
 }
 
 impl Cgroup {
@@ -97,18 +102,22 @@ impl Cgroup {
             manager: request.manager,
             paths: BTreeMap::new(),
             rootless: request.rootless,
+            unit: None,
         };
         let mut cgroup = Self {
             record,
             target: None,
+            pending: None,
         };
         match request.manager {
             Manager::Disabled => return Ok(cgroup),
             Manager::Systemd => {
-                return Err(Error::Unsupported {
-                    feature: "systemd cgroup manager".to_owned(),
-                    missing: "not in this build yet; use --cgroup-manager=cgroupfs".to_owned(),
-                });
+                layout.mounted()?;
+                let (unit, paths, pending) = systemd::prepare(request, layout)?;
+                cgroup.record.unit = Some(unit);
+                cgroup.record.paths = paths;
+                cgroup.pending = Some(pending);
+                return Ok(cgroup);
             }
             Manager::Cgroupfs => layout.mounted()?,
         }
@@ -153,6 +162,7 @@ impl Cgroup {
         Self {
             record: record.clone(),
             target: None,
+            pending: None,
         }
     }
 
@@ -167,8 +177,12 @@ impl Cgroup {
         self.target.as_ref().map(AsFd::as_fd)
     }
 
-    /// Moves process `pid` of the host's pid namespace in, into every hierarchy.
+    /// Moves process `pid` of the host's pid namespace in, into every hierarchy. With systemd, this is what starts the
+    /// unit and sets the limits: a scope cannot be without a process.
     pub fn attach(&self, pid: i32) -> Result<()> {
+        if let (Some(unit), Some(pending)) = (&self.record.unit, &self.pending) {
+            return systemd::start(self, unit, pending, pid);
+        }
         let unified = self.is_unified();
         for (controllers, dir) in &self.record.paths {
             match join(dir, pid) {
@@ -189,6 +203,9 @@ impl Cgroup {
     pub fn set(&self, resources: &Resources) -> Result<()> {
         if self.record.manager == Manager::Disabled {
             return Ok(());
+        }
+        if let Some(unit) = &self.record.unit {
+            systemd::update(self, unit, resources)?;
         }
         apply::set(self, resources)
     }
@@ -213,7 +230,11 @@ impl Cgroup {
     /// Removes the cgroup and all below it, in every hierarchy; those that are gone are fine. Every hierarchy is
     /// tried, the first failure is told.
     pub fn remove(&self) -> Result<()> {
-        removal::remove(self.record.paths.values())
+        let stopped = match &self.record.unit {
+            Some(unit) => systemd::stop(unit, self.record.rootless),
+            None => Ok(()),
+        };
+        removal::remove(self.record.paths.values()).and(stopped)
     }
 
     /// The cgroup's directory in the hierarchy of `controller`; the empty name is v2's. In a unified layout every

@@ -8,7 +8,8 @@ mod unified;
 use std::borrow::Cow;
 
 pub use legacy::plan as v1;
-pub use unified::plan as v2;
+pub use scale::{io_weight, weight_of_shares};
+pub use unified::{plan as v2, swap_alone};
 
 /// One value for one control file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sys::Errno;
 
-use super::layout::{Hierarchy, Layout, has};
+use super::layout::{Layout, has};
 use super::{Request, dir, failed, path, v2};
 use crate::compat;
 use crate::error::{Error, Result};
@@ -43,7 +43,7 @@ pub fn make(
             refuse_frozen(&dir)?;
         }
         if has(&hierarchy.controllers, "cpuset") {
-            seed(&dir, hierarchy, new)?;
+            seed(&dir, &hierarchy.mountpoint, new)?;
         }
         if hierarchy.controllers.is_empty() {
             v2::enable(&hierarchy.mountpoint, &dir);
@@ -79,8 +79,8 @@ fn refuse_frozen(dir: &Path) -> Result<()> {
 }
 
 /// A v1 cpuset is born empty, and an empty one takes no process: fills it, and those above it, from their parents.
-fn seed(dir: &Path, hierarchy: &Hierarchy, new: bool) -> Result<()> {
-    let at_root = dir == hierarchy.mountpoint;
+pub fn seed(dir: &Path, mountpoint: &Path, new: bool) -> Result<()> {
+    let at_root = dir == mountpoint;
     let Some(parent) = dir.parent().filter(|_| !at_root) else {
         return Ok(());
     };
@@ -93,7 +93,7 @@ fn seed(dir: &Path, hierarchy: &Hierarchy, new: bool) -> Result<()> {
         }
         let mut value = read(parent)?;
         if value.is_empty() {
-            seed(parent, hierarchy, false)?;
+            seed(parent, mountpoint, false)?;
             value = read(parent)?;
         }
         dir::write(dir, file, &value)

@@ -10,7 +10,7 @@ use crate::cgroups::{Cgroup, dir, failed};
 use crate::error::{Error, Result};
 
 /// What an exception is about: class, major and minor number.
-type Place = (DeviceClass, Option<u32>, Option<u32>);
+pub type Place = (DeviceClass, Option<u32>, Option<u32>);
 
 /// A device list: whether everything else is allowed, and what is not as everything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,6 +105,18 @@ impl List {
             self.allow = !self.allow;
             self.exceptions.clear();
         }
+    }
+
+    /// Whether what no exception names is allowed.
+    pub fn allows_by_default(&self) -> bool {
+        self.allow
+    }
+
+    /// What is not as everything else.
+    pub fn exceptions(&self) -> impl Iterator<Item = (Place, Access)> {
+        self.exceptions
+            .iter()
+            .map(|(place, access)| (*place, *access))
     }
 
     fn is_everything(&self) -> bool {
