@@ -1,9 +1,9 @@
-//! keel, a low-level OCI runtime
+//! keel, a low-level OCI runtime: the command line in, an exit code out.
 
 use std::process::ExitCode;
 
-use keel::error::{Error, Result};
-use keel::{cli, compat, log, query};
+use keel::error::Result;
+use keel::{cli, compat, lifecycle, log, query};
 
 fn main() -> ExitCode {
     let invocation = match cli::parse(std::env::args_os()) {
@@ -30,10 +30,7 @@ fn main() -> ExitCode {
 fn run(invocation: &cli::Invocation) -> Result<u8> {
     match query::run(invocation) {
         Some(done) => done.map(|()| 0),
-        None => Err(Error::Unsupported {
-            feature: format!("{:?}", invocation.command),
-            missing: "this build only tells what it knows".to_owned(),
-        }),
+        None => lifecycle::perform(invocation).map(|status| u8::try_from(status).unwrap_or(255)),
     }
 }
 

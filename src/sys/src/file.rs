@@ -107,6 +107,35 @@ pub fn place_within_nofollow(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedF
     open_within(root, path, OFlags::PATH | OFlags::NOFOLLOW)
 }
 
+/// Opens the entry `name` of `directory` as a place; no symbolic link, nothing outside of `directory`.
+pub fn place_strictly(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(
+        directory,
+        name,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        resolve,
+    )
+}
+
+/// Opens `path` as a place, taking `root` for `/`; any symbolic link on the way is refused with `ELOOP`.
+pub fn place_without_links(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(
+        root,
+        path,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        resolve,
+    )
+}
+
+/// What the symbolic link `name` says; `EINVAL` for other files.
+pub fn read_link(directory: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
+    rustix::fs::readlinkat(directory, name, Vec::new()).map(std::ffi::CString::into_bytes)
+}
+
 /// Opens `path` for reading, taking `root` for `/`; does not wait for the other end of a fifo.
 pub fn read_within(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
     open_within(
@@ -148,6 +177,12 @@ pub fn open_read(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
         OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY,
         Mode::empty(),
     )
+}
+
+/// Opens `path` for reading without waiting, neither now nor in reads: for fifos.
+pub fn open_read_at_once(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    rustix::fs::openat(directory, path, flags, Mode::empty())
 }
 
 /// Opens `path` for reading and writing; never as controlling terminal.
@@ -272,6 +307,34 @@ pub fn write_all(file: BorrowedFd<'_>, mut data: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Reads what is there, at most 32 KiB; nothing at the end.
+pub fn read_some(file: BorrowedFd<'_>) -> Result<Vec<u8>> {
+    let mut data = vec![0; 32 * 1024];
+    loop {
+        match rustix::io::read(file, &mut data) {
+            Ok(length) => {
+                data.truncate(length);
+                return Ok(data);
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Reads one byte; `None` at the end.
+pub fn read_byte(file: BorrowedFd<'_>) -> Result<Option<u8>> {
+    let mut byte = [0];
+    loop {
+        match rustix::io::read(file, &mut byte) {
+            Ok(0) => return Ok(None),
+            Ok(_) => return Ok(Some(byte[0])),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
 /// Reads to the end, at most `limit` bytes; `EFBIG` when there is more.
 pub fn read_all(file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>> {
     let expected = facts(file).map_or(0, |facts| usize::try_from(facts.size).unwrap_or(0));
@@ -359,6 +422,11 @@ pub fn set_close_on_exec(number: i32, close: bool) -> Result<()> {
     crate::check(libc::c_long::from(result)).map(drop)
 }
 
+/// Takes the lock of an open file or directory if nobody has it; `EAGAIN` where somebody does.
+pub fn try_lock(file: BorrowedFd<'_>) -> Result<()> {
+    rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+}
+
 /// Takes the lock of an open file or directory, waiting for its holder; it ends with the descriptor.
 pub fn lock(file: BorrowedFd<'_>) -> Result<()> {
     rustix::fs::flock(file, rustix::fs::FlockOperation::LockExclusive)
@@ -389,4 +457,38 @@ pub fn seal(file: BorrowedFd<'_>) -> Result<()> {
 pub fn is_sealed(file: BorrowedFd<'_>) -> bool {
     rustix::fs::fcntl_get_seals(file)
         .is_ok_and(|seals| seals.contains(rustix::fs::SealFlags::WRITE))
+}
+
+/// The names in an open directory, without `.` and `..`, sorted.
+pub fn names(directory: BorrowedFd<'_>) -> Result<Vec<std::ffi::CString>> {
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(directory)? {
+        let name = entry?.file_name().to_owned();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Copies the extended attributes of one open file to another; those that the target refuses (`ENOTSUP`) are left out.
+pub fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+    let mut list = vec![0_u8; 64 * 1024];
+    let length = match rustix::fs::flistxattr(from, &mut list[..]) {
+        Err(Errno::NOTSUP) => return Ok(()),
+        result => result?,
+    };
+    let mut value = vec![0_u8; 64 * 1024];
+    for name in list[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
+        let size = rustix::fs::fgetxattr(from, name, &mut value[..])?;
+        match rustix::fs::fsetxattr(to, name, &value[..size], rustix::fs::XattrFlags::empty()) {
+            Ok(()) | Err(Errno::NOTSUP) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
 }

@@ -121,6 +121,29 @@ pub fn change(mount: BorrowedFd<'_>, change: Change, recursive: bool) -> Result<
     set_attributes(mount, change, recursive, None)
 }
 
+/// Changes the mount that an `O_PATH` descriptor lies on, whichever file of it the descriptor stands for.
+pub fn change_at(place: BorrowedFd<'_>, change: Change) -> Result<()> {
+    let path = std::ffi::CString::new(format!("/proc/self/fd/{}", place.as_raw_fd()))
+        .map_err(|_| Errno::INVAL)?;
+    let mut at = rustix::fs::readlinkat(rustix::fs::CWD, &path, Vec::new())?.into_bytes();
+    // mount(2) changes a mount by its mount point only: the nearest one above the place.
+    loop {
+        let target = std::ffi::CString::new(if at.is_empty() {
+            b"/".to_vec()
+        } else {
+            at.clone()
+        })
+        .map_err(|_| Errno::INVAL)?;
+        match legacy(None, &target, None, change.propagation, None) {
+            Err(Errno::INVAL) if !at.is_empty() => {
+                let cut = at.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                at.truncate(cut);
+            }
+            result => return result,
+        }
+    }
+}
+
 /// Gives a detached mount the id map of the user namespace `userns`.
 pub fn map_ids(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>, recursive: bool) -> Result<()> {
     let change = Change {

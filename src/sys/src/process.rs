@@ -123,14 +123,22 @@ pub fn wait(pidfd: BorrowedFd<'_>) -> Result<Exit> {
     }
 }
 
-/// Reaps any child that has ended, without waiting; `None` when none has.
-pub fn reap() -> Option<(i32, Exit)> {
-    let (pid, status) = rustix::process::wait(rustix::process::WaitOptions::NOHANG).ok()??;
-    let exit = status
-        .exit_status()
-        .map(Exit::Status)
-        .or_else(|| status.terminating_signal().map(Exit::Signal))?;
-    Some((pid.as_raw_nonzero().get(), exit))
+/// Reaps a child that has ended, without waiting, unless it is `pid`, which its owner waits for. `None` when there is
+/// nothing to reap.
+pub fn reap_but(pid: i32) -> Option<i32> {
+    // SAFETY: siginfo_t is plain data for which zero is a value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the structure outlives the call.
+    let result = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, flags) };
+    check(libc::c_long::from(result)).ok()?;
+    // SAFETY: waitid has filled the fields of a child's end, or left zeros.
+    let ended = unsafe { info.si_pid() };
+    if ended == 0 || ended == pid {
+        return None;
+    }
+    rustix::process::waitpid(Pid::from_raw(ended), rustix::process::WaitOptions::NOHANG).ok()??;
+    Some(ended)
 }
 
 fn exit_of(status: &rustix::process::WaitIdStatus) -> Exit {

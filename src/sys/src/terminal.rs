@@ -4,6 +4,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::termios::{OptionalActions, Termios, Winsize};
 
+/// How a terminal treats what passes through it.
+pub type Settings = Termios;
+
 use crate::{Errno, Result, check};
 
 /// Both ends of a pseudo terminal and its number in its devpts.

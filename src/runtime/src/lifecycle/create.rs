@@ -1,0 +1,238 @@
+//! `create` and `run`.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use serde_json::value::RawValue;
+use sys::{Errno, file, process, socket};
+
+use super::foreground::{self, Session};
+use super::make::{self, Made, Order};
+use super::{Context, start, teardown};
+use crate::cli::{Create, LaunchFlags, Run};
+use crate::compat;
+use crate::config::{Config, SIZE_LIMIT};
+use crate::error::{Error, Kernelize, Result};
+use crate::host::Host;
+use crate::init::wire::CONTINUE;
+use crate::mounts::place::c_path;
+use crate::plan::{Plan, Wishes};
+use crate::state::root::check_id;
+
+/// A bundle as it was read.
+#[derive(Debug)]
+pub struct Bundle {
+    /// Its configuration, typed.
+    pub config: Config,
+    /// The file as it is.
+    pub raw: Box<RawValue>,
+}
+
+impl Bundle {
+    /// Reads the bundle that the flags name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without its file; [`Error::InvalidConfig`].
+    pub fn read(bundle: Option<&Path>, name: Option<&Path>) -> Result<Self> {
+        let named = bundle.unwrap_or(Path::new("."));
+        let absolute = std::fs::canonicalize(named).map_err(|error| {
+            Error::kernel(
+                format!("bundle {:?}", named.display()),
+                "chdir",
+                "",
+                Errno::from_io_error(&error).unwrap_or(Errno::IO),
+            )
+        })?;
+        let path = absolute.join(name.unwrap_or(Path::new("config.json")));
+        let step = || format!("{:?}", path.display());
+        let opened = match file::open_read(file::here(), &c_path(&path)?) {
+            Err(Errno::NOENT) => return Err(Error::NotFound(compat::SPEC_NOT_FOUND.to_owned())),
+            result => result.step(step, "open")?,
+        };
+        let bytes = file::read_all(opened.as_fd(), SIZE_LIMIT).step(step, "read")?;
+        let config = Config::parse(&bytes, &absolute)?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| Error::config("config.json", "not UTF-8"))?;
+        let raw = RawValue::from_string(text)
+            .map_err(|error| Error::config("config.json", error.to_string()))?;
+        Ok(Self { config, raw })
+    }
+}
+
+/// Makes a container that waits for `start`.
+///
+/// # Errors
+/// Whatever keeps it from standing before its program.
+pub fn create(context: &Context, verb: &Create) -> Result<()> {
+    launch(context, &verb.id, &verb.launch, true, false).map(drop)
+}
+
+/// Makes a container and runs it; returns the program's status, or 0 once it runs detached.
+///
+/// # Errors
+/// Whatever keeps its program from starting.
+pub fn run(context: &Context, verb: &Run) -> Result<i32> {
+    let launched = launch(context, &verb.id, &verb.launch, verb.detach, true)?;
+    let Launched { made, config } = launched;
+    let session = if verb.detach {
+        None
+    } else {
+        Some(Session::prepare(&made, &verb.launch, &config)?)
+    };
+    if let Err(error) = open_gate(&made).and_then(|()| start::poststart(&config, &made.record)) {
+        teardown::kill(&made.record).ok();
+        process::wait(made.child.pidfd.as_fd()).ok();
+        teardown::remove(&made.root, &made.slot, Some(&made.record)).ok();
+        teardown::poststop(&made.record);
+        return Err(error);
+    }
+    let Some(session) = session else {
+        return Ok(0);
+    };
+    let Made {
+        record,
+        slot,
+        root,
+        child,
+        ..
+    } = made;
+    // From here on other commands may change the container.
+    drop(slot);
+    let exit = session.wait(&child)?;
+    if !verb.keep {
+        foreground::clean_up(&root, &record)?;
+    }
+    Ok(exit.code())
+}
+
+fn open_gate(made: &Made) -> Result<()> {
+    match socket::send(made.channel.as_fd(), &[CONTINUE], &[]) {
+        Ok(()) | Err(Errno::PIPE) => {}
+        Err(errno) => return Err(Error::kernel("start gate", "sendmsg", "", errno)),
+    }
+    start::outcome(made.channel.as_fd())
+}
+
+struct Launched {
+    made: Made,
+    config: Config,
+}
+
+fn launch(
+    context: &Context,
+    id: &str,
+    flags: &LaunchFlags,
+    detached: bool,
+    own_gate: bool,
+) -> Result<Launched> {
+    check_id(id)?;
+    super::seal::ensure()?;
+    let Bundle { config, raw } = Bundle::read(flags.bundle.as_deref(), flags.config.as_deref())?;
+    let console = console(flags, &config, detached)?;
+    let (passed, environment) = passed_descriptors(flags.preserve_fds)?;
+    let host = Host::probe()?;
+    let wishes = Wishes {
+        id: id.to_owned(),
+        no_pivot: flags.no_pivot,
+        no_new_keyring: flags.no_new_keyring,
+        passed_descriptors: passed,
+    };
+    let plan = Plan::new(&config, &host, &wishes)?;
+    for name in config
+        .process
+        .iter()
+        .flat_map(|process| &process.unknown_capabilities)
+    {
+        tracing::warn!("process.capabilities: unknown capability {name:?} is left out");
+    }
+    let order = Order {
+        context,
+        id,
+        flags,
+        own_gate,
+        console,
+        environment,
+    };
+    let made = make::make(order, &config, raw, &host, &plan)?;
+    if let Some(path) = &flags.pidfd_socket {
+        send_pidfd(path, &made, "standard")?;
+    }
+    Ok(Launched { made, config })
+}
+
+fn send_pidfd(path: &Path, made: &Made, payload: &str) -> Result<()> {
+    let step = || format!("pidfd socket {:?}", path.display());
+    let socket = socket::connect_stream(&c_path(path)?).step(step, "connect")?;
+    socket::send(
+        socket.as_fd(),
+        payload.as_bytes(),
+        &[made.child.pidfd.as_fd()],
+    )
+    .step(step, "sendmsg")
+}
+
+/// The rules of terminals and console sockets; the connected socket, where there is one.
+///
+/// # Errors
+/// [`Error::Usage`] in runc's words.
+pub fn console(flags: &LaunchFlags, config: &Config, detached: bool) -> Result<Option<OwnedFd>> {
+    let terminal = config
+        .process
+        .as_ref()
+        .is_some_and(|process| process.terminal);
+    console_socket(flags.console_socket.as_deref(), terminal, detached)
+}
+
+/// The same for any process.
+///
+/// # Errors
+/// [`Error::Usage`] in runc's words.
+pub fn console_socket(
+    path: Option<&Path>,
+    terminal: bool,
+    detached: bool,
+) -> Result<Option<OwnedFd>> {
+    match path {
+        None if terminal && detached => Err(Error::Usage(compat::TTY_NEEDS_SOCKET.to_owned())),
+        None => Ok(None),
+        Some(_) if !(terminal && detached) => {
+            Err(Error::Usage(compat::SOCKET_NEEDS_TTY.to_owned()))
+        }
+        Some(path) => {
+            let step = || format!("console socket {:?}", path.display());
+            socket::connect_stream(&c_path(path)?)
+                .step(step, "connect")
+                .map(Some)
+        }
+    }
+}
+
+/// How many descriptors from 3 on the program gets, and what its environment says of them.
+///
+/// # Errors
+/// [`Error::Usage`] for one that is not open.
+pub fn passed_descriptors(preserved: u32) -> Result<(u32, Vec<CString>)> {
+    let listening: u32 = std::env::var("LISTEN_FDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    let mut environment = Vec::new();
+    if listening > 0 {
+        for text in [format!("LISTEN_FDS={listening}"), "LISTEN_PID=1".to_owned()] {
+            environment.push(
+                CString::new(text)
+                    .map_err(|_| Error::Usage("LISTEN_FDS contains a NUL".to_owned()))?,
+            );
+        }
+    }
+    let passed = listening + preserved;
+    for number in 3..3 + passed {
+        let descriptor =
+            i32::try_from(number).map_err(|_| Error::Usage("too many descriptors".to_owned()))?;
+        if file::set_close_on_exec(descriptor, false).is_err() {
+            return Err(Error::Usage(compat::no_preserved_fd(number - 2, passed)));
+        }
+    }
+    Ok((passed, environment))
+}

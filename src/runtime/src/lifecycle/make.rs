@@ -1,0 +1,613 @@
+//! Performs the parent's list of a plan: what `create` and `run` share.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sys::{Errno, file, namespace, process, signal, socket};
+
+use super::{Context, teardown};
+use crate::cgroups::{Cgroup, Manager, Request};
+use crate::cli::LaunchFlags;
+use crate::config::resources::Resources;
+use crate::config::{Config, Kind, Point};
+use crate::error::{Error, Kernelize, Result};
+use crate::hooks::{self, Setting};
+use crate::host::Host;
+use crate::init::wire::{self, CONTINUE, Message};
+use crate::init::{Birth, Gate, Receiver, run};
+use crate::mounts::place::c_path;
+use crate::namespaces::maps;
+use crate::plan::{ChildAction, ParentAction, Plan};
+use crate::state::slot::process_facts;
+use crate::state::{Record, Root, Slot};
+
+/// How a container is made.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// The invocation.
+    pub context: &'a Context,
+    /// The container's name.
+    pub id: &'a str,
+    /// The flags.
+    pub flags: &'a LaunchFlags,
+    /// Whether its maker opens the gate itself (`run`) or leaves it to `start`.
+    pub own_gate: bool,
+    /// Who gets the terminal, where there is one: the connected console socket, or the maker.
+    pub console: Option<OwnedFd>,
+    /// Additions to the program's environment.
+    pub environment: Vec<CString>,
+}
+
+/// A container that stands before its program.
+#[derive(Debug)]
+pub struct Made {
+    /// Its facts.
+    pub record: Record,
+    /// Its directory.
+    pub slot: Slot,
+    /// The state root.
+    pub root: Root,
+    /// The channel to the child.
+    pub channel: OwnedFd,
+    /// The child.
+    pub child: process::Child,
+    /// The terminal's master, where it is the maker's.
+    pub master: Option<OwnedFd>,
+}
+
+/// The maker at work. Dropped before the end, it takes everything back.
+pub struct Maker<'a> {
+    order: Order<'a>,
+    config: &'a Config,
+    host: &'a Host,
+    raw: Box<serde_json::value::RawValue>,
+    resources: Resources,
+    root: Option<Root>,
+    slot: Option<Slot>,
+    cgroup: Option<Cgroup>,
+    namespaces: HashMap<Kind, OwnedFd>,
+    sources: HashMap<usize, OwnedFd>,
+    own_namespaces: Vec<(Kind, OwnedFd)>,
+    child: Option<process::Child>,
+    channel: Option<OwnedFd>,
+    master: Option<OwnedFd>,
+    record: Option<Record>,
+    hooks_waiting: bool,
+    hooks_ran: bool,
+    pid_file: Option<PathBuf>,
+    done: bool,
+}
+
+/// Makes the container that `config` describes.
+///
+/// # Errors
+/// Whatever keeps the container from standing before its program; nothing of it is left then.
+pub fn make(
+    order: Order<'_>,
+    config: &Config,
+    raw: Box<serde_json::value::RawValue>,
+    host: &Host,
+    plan: &Plan,
+) -> Result<Made> {
+    let resources = Resources::parse(config.resources.as_deref())?;
+    let mut maker = Maker {
+        order,
+        config,
+        host,
+        raw,
+        resources,
+        root: None,
+        slot: None,
+        cgroup: None,
+        namespaces: HashMap::new(),
+        sources: HashMap::new(),
+        own_namespaces: Vec::new(),
+        child: None,
+        channel: None,
+        master: None,
+        record: None,
+        hooks_waiting: false,
+        hooks_ran: false,
+        pid_file: None,
+        done: false,
+    };
+    for step in &plan.parent {
+        maker.perform(&step.action, plan)?;
+    }
+    maker.finish()
+}
+
+fn missing(what: &str) -> Error {
+    Error::Bug(format!("a step needs the {what} that no earlier step made"))
+}
+
+impl Maker<'_> {
+    fn perform(&mut self, action: &ParentAction, plan: &Plan) -> Result<()> {
+        match action {
+            ParentAction::ClaimState => self.claim(),
+            ParentAction::OpenNamespace(kind, path) => self.open_namespace(*kind, path),
+            ParentAction::MakeCgroup => self.make_cgroup(),
+            ParentAction::OpenSource(index) => self.open_source(*index),
+            ParentAction::MakeTimeNamespace => self.make_time_namespace(),
+            ParentAction::EnterForChildren(kind) => self.enter_for_children(*kind),
+            ParentAction::Clone(bits) => self.clone(*bits, plan),
+            ParentAction::ReturnFromNamespaces => self.return_from_namespaces(),
+            ParentAction::WriteMaps(way) => {
+                let spaces = &self.config.namespaces;
+                maps::write(self.pid()?, &spaces.uid_map, &spaces.gid_map, *way)
+            }
+            ParentAction::AttachCgroup => self.attach_cgroup(),
+            ParentAction::OomScore(score) => self.oom_score(*score),
+            ParentAction::Limits(limits) => {
+                let pid = self.pid()?;
+                limits.iter().try_for_each(|limit| {
+                    let step = || format!("resource limit {}", limit.resource);
+                    process::set_limit(pid, limit.resource, limit.soft, limit.hard)
+                        .step(step, "prlimit64")
+                })
+            }
+            ParentAction::Release => self.release(plan),
+            ParentAction::Hooks(point) => self.hooks(*point),
+            ParentAction::WriteRecord => self.write_record(),
+            ParentAction::AwaitReady => self.expect(|message| matches!(message, Message::Ready)),
+            ParentAction::WritePidFile => self.write_pid_file(),
+        }
+    }
+
+    fn pid(&self) -> Result<i32> {
+        self.child
+            .as_ref()
+            .map(|child| child.pid)
+            .ok_or_else(|| missing("child"))
+    }
+
+    fn claim(&mut self) -> Result<()> {
+        let root = self.order.context.root()?;
+        self.slot = Some(root.claim(self.order.id)?);
+        self.root = Some(root);
+        Ok(())
+    }
+
+    fn open_namespace(&mut self, kind: Kind, path: &Path) -> Result<()> {
+        let step = || format!("{} namespace {:?}", kind.name(), path.display());
+        let opened = file::open_read(file::here(), &c_path(path)?).step(step, "open")?;
+        match namespace::kind_of(opened.as_fd()) {
+            Ok(bits) if bits == kind.flag() => {}
+            Ok(_) | Err(Errno::NOTTY) => {
+                return Err(Error::Denied(format!(
+                    "{}: not a {} namespace",
+                    step(),
+                    kind.name()
+                )));
+            }
+            Err(errno) => return Err(Error::kernel(step(), "ioctl NS_GET_NSTYPE", "", errno)),
+        }
+        self.namespaces.insert(kind, opened);
+        Ok(())
+    }
+
+    fn make_cgroup(&mut self) -> Result<()> {
+        let properties = self
+            .config
+            .annotations
+            .iter()
+            .filter(|(name, _)| name.starts_with("org.systemd.property."));
+        let properties = properties
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let request = Request {
+            id: self.order.id,
+            path: self.config.cgroups_path.as_deref(),
+            manager: self.order.context.manager(),
+            rootless: self.order.context.rootless(self.host),
+            owner: self.cgroup_owner(),
+            resources: &self.resources,
+            properties: &properties,
+        };
+        let cgroup = Cgroup::create(&request, &self.host.layout)?;
+        let record = self.facts(&cgroup);
+        self.cgroup = Some(cgroup);
+        // A skeleton: `delete --force` finds the cgroup by it when this process is killed before the end.
+        self.slot
+            .as_ref()
+            .ok_or_else(|| missing("slot"))?
+            .write(&record)?;
+        self.record = Some(record);
+        Ok(())
+    }
+
+    /// Who gets the cgroup: the container's user, where it has a cgroup namespace and may write to its mount.
+    fn cgroup_owner(&self) -> Option<u32> {
+        use crate::config::mounts::Source;
+        let writable =
+            |mount: &crate::config::Mount| mount.source == Source::Cgroup && !mount.readonly();
+        let delegated =
+            self.config.namespaces.makes(Kind::Cgroup) && self.config.mounts.iter().any(writable);
+        let uid = self.config.process.as_ref()?.user.uid;
+        delegated
+            .then(|| crate::config::Namespaces::outside(&self.config.namespaces.uid_map, uid))?
+    }
+
+    fn facts(&self, cgroup: &Cgroup) -> Record {
+        Record {
+            id: self.order.id.to_owned(),
+            pid: 0,
+            start_time: 0,
+            bundle: self.config.bundle.clone(),
+            rootfs: self.config.rootfs.clone(),
+            created: sys::clock::rfc3339_nano(SystemTime::now()),
+            cgroup: cgroup.record().clone(),
+            resources: None,
+            made: std::collections::BTreeMap::new(),
+            config: self.raw.clone(),
+        }
+    }
+
+    fn open_source(&mut self, index: usize) -> Result<()> {
+        use crate::config::mounts::Source;
+        let mount = &self.config.mounts[index];
+        let Source::Bind { path, recursive } = &mount.source else {
+            return Err(Error::Bug(
+                "only bind mounts have a source to open".to_owned(),
+            ));
+        };
+        let step = || format!("mount {:?}", mount.destination.display());
+        let tree =
+            sys::mount::clone_tree(file::here(), &c_path(path)?, *recursive).map_err(|errno| {
+                Error::kernel(step(), "open_tree", format!("{:?}", path.display()), errno)
+            })?;
+        if let Some(mapping) = &mount.id_mapping {
+            super::idmap::map(
+                tree.as_fd(),
+                mapping,
+                &self.config.namespaces,
+                self.namespaces.get(&Kind::User),
+                &step(),
+            )?;
+        }
+        self.sources.insert(index, tree);
+        Ok(())
+    }
+
+    fn keep_own(&mut self, kind: Kind) -> Result<()> {
+        let path = c_path(format!("/proc/self/ns/{}", kind.file()))?;
+        let own = file::open_read(file::here(), &path)
+            .step(|| format!("own {} namespace", kind.name()), "open")?;
+        self.own_namespaces.push((kind, own));
+        Ok(())
+    }
+
+    fn make_time_namespace(&mut self) -> Result<()> {
+        let step = || "time namespace".to_owned();
+        self.keep_own(Kind::Time)?;
+        namespace::leave(Kind::Time.flag()).step(step, "unshare")?;
+        let offsets = &self.config.namespaces.clock_offsets;
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let line = |offset: &crate::config::namespaces::ClockOffset| {
+            format!(
+                "{} {} {}\n",
+                offset.clock, offset.seconds, offset.nanoseconds
+            )
+        };
+        let text: String = offsets.iter().map(line).collect();
+        let target = file::open_both(file::here(), c"/proc/self/timens_offsets")
+            .step(step, "open timens_offsets")?;
+        file::write_all(target.as_fd(), text.as_bytes()).step(step, "write timens_offsets")
+    }
+
+    fn enter_for_children(&mut self, kind: Kind) -> Result<()> {
+        self.keep_own(kind)?;
+        let target = self
+            .namespaces
+            .get(&kind)
+            .ok_or_else(|| missing("namespace"))?;
+        namespace::join(target.as_fd(), kind.flag())
+            .step(|| format!("{} namespace", kind.name()), "setns")
+    }
+
+    fn return_from_namespaces(&mut self) -> Result<()> {
+        for (kind, own) in std::mem::take(&mut self.own_namespaces) {
+            namespace::join(own.as_fd(), kind.flag())
+                .step(|| format!("own {} namespace", kind.name()), "setns")?;
+        }
+        Ok(())
+    }
+
+    fn clone(&mut self, bits: u64, plan: &Plan) -> Result<()> {
+        use sys::mount::propagation::{PRIVATE, SLAVE};
+        let config = self.config;
+        let process = config.process.as_ref().ok_or_else(|| missing("process"))?;
+        let (ours, theirs) =
+            socket::pair().step(|| "channel to the child".to_owned(), "socketpair")?;
+        let slot = self.slot.take().ok_or_else(|| missing("slot"))?;
+        let gate = if self.order.own_gate {
+            Gate::Channel
+        } else {
+            let (gate, answer) = slot.make_gate()?;
+            Gate::Fifos { gate, answer }
+        };
+        let own_pids = config.namespaces.has(Kind::Pid);
+        let birth = Birth {
+            steps: &plan.child,
+            channel: theirs,
+            namespaces: &self.namespaces,
+            sources: &self.sources,
+            gate,
+            receiver: self
+                .order
+                .console
+                .take()
+                .map_or(Receiver::Maker, Receiver::Socket),
+            hooks: &config.hooks,
+            state: teardown::hook_state(config, self.order.id),
+            args: process.args.clone(),
+            env: process
+                .env
+                .iter()
+                .chain(&self.order.environment)
+                .cloned()
+                .collect(),
+            rootfs: config.rootfs.clone(),
+            own_pids,
+            parent: if own_pids { 0 } else { process::id() },
+            private_parent: config
+                .root_propagation
+                .is_some_and(|wish| !matches!(wish.kind, PRIVATE | SLAVE)),
+            cover: cover(self.order.flags.no_pivot, config)?,
+        };
+        let how = process::Clone {
+            flags: bits,
+            cgroup: self.cgroup.as_ref().and_then(Cgroup::clone_target),
+        };
+        // The child must not keep the slot's lock, nor our end of the channel, whose closing tells it that we are gone.
+        let mut not_for_child = Some((slot, ours));
+        let child = process::clone(&how, || {
+            drop(not_for_child.take());
+            run::perform(&birth)
+        });
+        let (slot, ours) = not_for_child.take().ok_or_else(|| missing("slot"))?;
+        self.slot = Some(slot);
+        self.channel = Some(ours);
+        self.child = Some(child.step(|| "init process".to_owned(), "clone3")?);
+        Ok(())
+    }
+
+    fn attach_cgroup(&mut self) -> Result<()> {
+        let pid = self.pid()?;
+        let cgroup = self.cgroup.as_ref().ok_or_else(|| missing("cgroup"))?;
+        if cgroup.clone_target().is_some() || self.order.context.manager() == Manager::Disabled {
+            return Ok(());
+        }
+        cgroup.attach(pid)?;
+        if let Some(record) = &mut self.record {
+            record.cgroup = cgroup.record().clone();
+        }
+        Ok(())
+    }
+
+    fn oom_score(&self, score: i32) -> Result<()> {
+        let pid = self.pid()?;
+        let step = || format!("process.oomScoreAdj {score}");
+        let file = file::open_both(file::here(), &c_path(format!("/proc/{pid}/oom_score_adj"))?)
+            .step(step, "open")?;
+        match file::write_all(file.as_fd(), score.to_string().as_bytes()) {
+            // Lowering it needs CAP_SYS_RESOURCE; without it the inherited score stays, as in runc for rootless.
+            Err(Errno::ACCESS | Errno::PERM) if self.order.context.rootless(self.host) => Ok(()),
+            result => result.step(step, "write"),
+        }
+    }
+
+    fn say_continue(&self) -> Result<()> {
+        let channel = self.channel.as_ref().ok_or_else(|| missing("channel"))?;
+        match socket::send(channel.as_fd(), &[CONTINUE], &[]) {
+            // It is gone; what it said last is still to be read.
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(Error::kernel("channel to the child", "sendmsg", "", errno)),
+        }
+    }
+
+    fn release(&self, plan: &Plan) -> Result<()> {
+        if plan
+            .child
+            .iter()
+            .any(|step| step.action == ChildAction::Await)
+        {
+            self.say_continue()?;
+        }
+        Ok(())
+    }
+
+    /// Reads the child's messages until the one that `wanted` knows.
+    fn expect(&mut self, wanted: impl Fn(&Message) -> bool) -> Result<()> {
+        loop {
+            let channel = self.channel.as_ref().ok_or_else(|| missing("channel"))?;
+            match wire::receive(channel.as_fd())? {
+                message if wanted(&message) => return Ok(()),
+                Message::Terminal(master) => self.master = Some(master),
+                Message::Failed(error) => return Err(error),
+                Message::Closed => return Err(self.death()),
+                other => return Err(Error::Bug(format!("the child said {other:?} out of turn"))),
+            }
+        }
+    }
+
+    /// The child ended without a word: killed, by the memory limit or by somebody.
+    fn death(&mut self) -> Error {
+        let kills = self
+            .cgroup
+            .as_ref()
+            .and_then(|cgroup| cgroup.oom_kills().ok().flatten())
+            .unwrap_or(0);
+        if kills > 0 {
+            return Error::Denied(crate::compat::INIT_OOM_KILLED.to_owned());
+        }
+        match self
+            .child
+            .take()
+            .map(|child| process::wait(child.pidfd.as_fd()))
+        {
+            Some(Ok(exit)) => {
+                Error::WrongState(format!("container init ended before its program: {exit:?}"))
+            }
+            _ => Error::WrongState("container init ended before its program".to_owned()),
+        }
+    }
+
+    fn hooks(&mut self, point: Point) -> Result<()> {
+        if !self.hooks_waiting {
+            self.expect(|message| matches!(message, Message::RuntimeHooks))?;
+            self.hooks_waiting = true;
+        }
+        let setting = Setting {
+            state: teardown::hook_state(self.config, self.order.id)
+                .json("creating", Some(self.pid()?)),
+            directory: Some(&self.config.bundle),
+            environment: None,
+        };
+        self.hooks_ran = true;
+        hooks::run(point, self.config.hooks.at(point), &setting)?;
+        let more =
+            point == Point::Prestart && !self.config.hooks.at(Point::CreateRuntime).is_empty();
+        if more { Ok(()) } else { self.say_continue() }
+    }
+
+    fn write_record(&mut self) -> Result<()> {
+        self.expect(|message| matches!(message, Message::HandOver))?;
+        let pid = self.pid()?;
+        let (_, start_time) = process_facts(pid)
+            .ok_or_else(|| Error::WrongState("container init is gone".to_owned()))?;
+        let record = self.record.as_mut().ok_or_else(|| missing("record"))?;
+        record.pid = pid;
+        record.start_time = start_time;
+        self.slot
+            .as_ref()
+            .ok_or_else(|| missing("slot"))?
+            .write(record)?;
+        self.say_continue()
+    }
+
+    fn write_pid_file(&mut self) -> Result<()> {
+        let Some(path) = &self.order.flags.pid_file else {
+            return Ok(());
+        };
+        write_pid_file(path, self.pid()?)?;
+        self.pid_file = Some(path.clone());
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Made> {
+        self.done = true;
+        Ok(Made {
+            record: self.record.take().ok_or_else(|| missing("record"))?,
+            slot: self.slot.take().ok_or_else(|| missing("slot"))?,
+            root: self.root.take().ok_or_else(|| missing("root"))?,
+            channel: self.channel.take().ok_or_else(|| missing("channel"))?,
+            child: self.child.take().ok_or_else(|| missing("child"))?,
+            master: self.master.take(),
+        })
+    }
+
+    fn undo(&mut self) {
+        const SIGKILL: i32 = 9;
+        drop(self.return_from_namespaces());
+        if let Some(child) = self.child.take() {
+            process::signal(child.pidfd.as_fd(), SIGKILL).ok();
+            process::wait(child.pidfd.as_fd()).ok();
+        }
+        if let Some(path) = self.pid_file.take() {
+            drop(std::fs::remove_file(path));
+        }
+        if let Some(cgroup) = self.cgroup.take()
+            && let Err(error) = cgroup.remove()
+        {
+            tracing::debug!("undo: {error}");
+        }
+        if let (Some(root), Some(slot)) = (&self.root, &self.slot)
+            && let Err(error) = teardown::remove(root, slot, None)
+        {
+            tracing::debug!("undo: {error}");
+        }
+        if let (true, Some(record)) = (self.hooks_ran, &self.record) {
+            teardown::poststop(record);
+        }
+    }
+}
+
+impl Drop for Maker<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.undo();
+        }
+    }
+}
+
+/// Writes the number without a newline, in one piece for every reader.
+///
+/// # Errors
+/// The kernel's.
+pub fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let step = || format!("pid file {:?}", path.display());
+    let name = path
+        .file_name()
+        .ok_or_else(|| Error::Usage(format!("{}: not the name of a file", step())))?;
+    let mut next = std::ffi::OsString::from(".");
+    next.push(name);
+    next.push(format!(".{pid}"));
+    let next = path.with_file_name(next);
+    let failed = |call: &'static str| {
+        move |error: std::io::Error| {
+            Error::kernel(
+                step(),
+                call,
+                "",
+                Errno::from_io_error(&error).unwrap_or(Errno::IO),
+            )
+        }
+    };
+    std::fs::write(&next, pid.to_string()).map_err(failed("open"))?;
+    std::fs::rename(&next, path).map_err(failed("rename"))
+}
+
+/// Without `pivot_root(2)` the mounts of proc and sysfs that lie outside the root stay reachable unless they are covered.
+fn cover(no_pivot: bool, config: &Config) -> Result<Vec<CString>> {
+    if !no_pivot {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string("/proc/self/mountinfo").map_err(|error| {
+        Error::kernel(
+            "mounts of the host",
+            "read",
+            "/proc/self/mountinfo",
+            Errno::from_io_error(&error).unwrap_or(Errno::IO),
+        )
+    })?;
+    let mut found: Vec<CString> = Vec::new();
+    for line in text.lines() {
+        let Some((head, tail)) = line.split_once(" - ") else {
+            continue;
+        };
+        let Some(point) = head.split(' ').nth(4) else {
+            continue;
+        };
+        let full = matches!(tail.split(' ').next(), Some("proc" | "sysfs"));
+        if full && !Path::new(point).starts_with(&config.rootfs) {
+            found.push(c_path(point)?);
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// Signals wait for the foreground from here on.
+///
+/// # Errors
+/// The kernel's.
+pub fn hold_signals() -> Result<OwnedFd> {
+    signal::block_all().step(|| "signals".to_owned(), "rt_sigprocmask")?;
+    signal::descriptor().step(|| "signals".to_owned(), "signalfd4")
+}
