@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod copy;
 pub mod error;
 pub mod graph;
 pub mod history;

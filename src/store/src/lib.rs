@@ -43,6 +43,7 @@ pub mod archive;
 pub mod compress;
 pub mod config;
 pub mod digest;
+pub mod directory;
 pub mod error;
 pub mod reference;
 pub mod tar;
