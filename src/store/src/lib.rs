@@ -12,6 +12,7 @@
 //! ROOT/images/HEX.json         one image; it exists when this record does
 //! ROOT/references.json         names → image ids
 //! ROOT/rw/ID/                  a container's layer: upper, work, merged, record.json
+//! ROOT/sources/HEX.json        where a layer was seen compressed, by diffID
 //! ROOT/tmp/                    work in progress, emptied at open
 //! ```
 //!
@@ -27,11 +28,14 @@ mod flatten;
 mod history;
 mod image;
 mod import;
+mod ingest;
 mod layer;
 mod overlay;
+mod pack;
 mod place;
 mod references;
 pub mod rw;
+mod sources;
 mod split;
 mod stack;
 mod store;
@@ -54,9 +58,12 @@ pub use error::{Error, Result};
 pub use history::HistoryLine;
 pub use image::Image;
 pub use import::ImportOptions;
+pub use ingest::{Arrived, Ingest};
 pub use layer::Layer;
+pub use pack::Packed;
 pub use reference::{AnyReference, Reference};
 pub use rw::RwLayer;
 pub use rw::changes::{Change, ChangeKind};
 pub use rw::commit::CommitOptions;
+pub use sources::Source;
 pub use store::{Driver, Lease, Store};

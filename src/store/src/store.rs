@@ -44,6 +44,7 @@ pub(crate) struct Inner {
     /// Held for the life of the store.
     _lock: File,
     pub(crate) state: Mutex<State>,
+    pub(crate) busy: crate::ingest::Busy,
 }
 
 /// The tables. What they say is what the records on disk say.
@@ -86,6 +87,7 @@ impl Store {
             "trees",
             "l",
             "images",
+            "sources",
             "tmp",
         ] {
             durable::make_dir(&root.join(dir), 0o700)?;
@@ -111,6 +113,7 @@ impl Store {
             driver,
             _lock: lock,
             state: Mutex::new(state),
+            busy: crate::ingest::Busy::default(),
         })))
     }
 
