@@ -1,4 +1,6 @@
 //! The known deviations of one runtime: `expected/NAME.txt`, a line each: case name, then the reason.
+//! `?` before the name: the runtime fails the case only at times (a race in the runtime), so that passing is no surprise.
+//! `[LANE]` after it, as in `cgroups/path/made [v2] reason`: only under that cgroup version (`v1`, `v2`) or `rootless`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +10,18 @@ use std::path::Path;
 /// Case names and why the runtime is known to fail them.
 #[derive(Debug, Default)]
 pub struct Expectation {
-    reasons: BTreeMap<String, String>,
+    known: BTreeMap<String, Deviation>,
+}
+
+/// One known deviation.
+#[derive(Debug)]
+pub struct Deviation {
+    /// Why the runtime fails the case.
+    pub reason: String,
+    /// Whether it passes at times.
+    pub at_times: bool,
+    /// Where alone it fails; empty for everywhere.
+    lane: String,
 }
 
 impl Expectation {
@@ -18,30 +31,34 @@ impl Expectation {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let mut reasons = BTreeMap::new();
+        let mut known = BTreeMap::new();
         for (at, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let Some((name, reason)) = line.split_once(char::is_whitespace) else {
+            let (at_times, line) = line.strip_prefix('?').map_or((false, line), |rest| (true, rest));
+            let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            let (lane, reason) = rest.trim().strip_prefix('[').and_then(|r| r.split_once(']')).unwrap_or(("", rest));
+            let (lane, reason) = (lane.to_owned(), reason.trim().to_owned());
+            if reason.is_empty() {
                 return Err(format!("line {}: {line}: a reason must follow the case's name", at + 1));
-            };
-            if reasons.insert(name.to_owned(), reason.trim().to_owned()).is_some() {
+            }
+            if known.insert(name.to_owned(), Deviation { reason, at_times, lane }).is_some() {
                 return Err(format!("line {}: {name}: listed before", at + 1));
             }
         }
-        Ok(Self { reasons })
+        Ok(Self { known })
     }
 
-    /// Why the runtime is known to fail the case.
-    pub fn reason(&self, case: &str) -> Option<&str> {
-        self.reasons.get(case).map(String::as_str)
+    /// The runtime's known deviation in the case, where the run is in one of `lanes`.
+    pub fn deviation(&self, case: &str, lanes: &[&str]) -> Option<&Deviation> {
+        self.known.get(case).filter(|d| d.lane.is_empty() || lanes.contains(&d.lane.as_str()))
     }
 
     /// The listed names that are no case at all.
     pub fn strangers<'a>(&'a self, known: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = &'a str> {
-        self.reasons.keys().map(String::as_str).filter(move |name| !known(name))
+        self.known.keys().map(String::as_str).filter(move |name| !known(name))
     }
 }
 
@@ -51,10 +68,12 @@ mod tests {
 
     #[test]
     fn reading() {
-        let text = "# why\n\nhooks/a  does not\n";
+        let text = "# why\n\nhooks/a  does not\n?hooks/b [v2] races\n";
         let read = Expectation::parse(text).expect("is well formed");
-        assert_eq!(read.reason("hooks/a"), Some("does not"));
-        assert_eq!(read.strangers(|_| false).count(), 1);
+        assert_eq!(read.deviation("hooks/a", &[]).map(|d| d.reason.as_str()), Some("does not"));
+        assert!(read.deviation("hooks/b", &["v1"]).is_none());
+        assert!(read.deviation("hooks/b", &["v2"]).is_some_and(|d| d.at_times && d.reason == "races"));
+        assert_eq!(read.strangers(|_| false).count(), 2);
         assert!(Expectation::parse("hooks/a\n").is_err());
         assert!(Expectation::parse("a b\na c\n").is_err());
     }

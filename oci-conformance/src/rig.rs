@@ -142,6 +142,20 @@ impl<'s> Rig<'s> {
         }
     }
 
+    /// Whether `create` takes the base configuration with `patch`: the container is deleted at once; else the refusal.
+    pub fn takes(&self, patch: &Value) -> Verdict<Result<(), String>> {
+        let bundle = self.bundle_with(patch, &["pid"])?;
+        let id = self.id();
+        match self.create_as(&id, &bundle, &[])? {
+            Err(text) => Ok(Err(text.trim().to_owned())),
+            Ok(mut container) => {
+                require!(self.operate(&["delete", "--force", &id])?.ok, "delete --force failed");
+                container.wait()?;
+                Ok(Ok(()))
+            }
+        }
+    }
+
     /// Takes care of a container created without `create`: it is deleted when the case is over.
     pub fn adopt(&self, id: &str) {
         self.containers.borrow_mut().push(id.to_owned());

@@ -1,7 +1,7 @@
 //! The place a whole run works in: a tmpfs in a mount namespace of its own, the probe and busybox within it,
 //! and a name for the cgroups. Nothing of it outlives the process, however that ends.
 
-use crate::host::{Host, remove_group};
+use crate::host::{Host, Layout, remove_group};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use std::fs;
@@ -48,6 +48,18 @@ impl Session {
         let busybox = ["/bin/busybox", "/usr/bin/busybox"].iter().any(|from| fs::copy(from, work.join("busybox")).is_ok());
         nix::sys::prctl::set_child_subreaper(true)?;
         Ok(Self { runtime, rootless, work, host, group: name, busybox })
+    }
+}
+
+impl Session {
+    /// The words by which an expectation may narrow a line to this kind of run.
+    pub fn lanes(&self) -> Vec<&'static str> {
+        let version = match self.host.cgroups {
+            Layout::V1(_) => "v1",
+            Layout::V2(..) => "v2",
+            Layout::Absent => "none",
+        };
+        if self.rootless { vec![version, "rootless"] } else { vec![version] }
     }
 }
 

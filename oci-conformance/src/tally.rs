@@ -44,6 +44,7 @@ impl Tally {
     /// Runs `cases` on `jobs` threads; SIGINT and SIGTERM end the run after the cases under way, with all cleaned up.
     pub fn run(self, session: &Session, cases: &[Case], jobs: usize) -> bool {
         let next = AtomicUsize::new(0);
+        let lanes = session.lanes();
         let stopped: &'static AtomicBool = Box::leak(Box::default());
         let mut ends = SigSet::empty();
         ends.add(Signal::SIGINT);
@@ -61,7 +62,7 @@ impl Tally {
                     while !stopped.load(Ordering::Relaxed) {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         let Some(case) = cases.get(number) else { break };
-                        self.record(number + 1, case, attempt(session, case, number + 1));
+                        self.record(number + 1, case, &lanes, attempt(session, case, number + 1));
                     }
                 });
             }
@@ -69,14 +70,14 @@ impl Tally {
         self.close(stopped.load(Ordering::Relaxed))
     }
 
-    fn record(&self, number: usize, case: &Case, verdict: Verdict) {
-        let known = self.expectation.reason(&case.name);
+    fn record(&self, number: usize, case: &Case, lanes: &[&str], verdict: Verdict) {
+        let known = self.expectation.deviation(&case.name, lanes);
         let mut counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (result, reason) = match (verdict, known) {
-            (Ok(()), None) => ("passed", String::new()),
-            (Ok(()), Some(reason)) => ("failed", format!("it passes, but is listed as a known deviation: {reason}")),
+            (Ok(()), Some(known)) if !known.at_times => ("failed", format!("it passes, but is listed as a known deviation: {}", known.reason)),
+            (Ok(()), _) => ("passed", String::new()),
             (Err(Stop::Skipped(missing)), _) => ("skipped", missing),
-            (Err(Stop::Failed(_)), Some(reason)) => ("deviates", reason.to_owned()),
+            (Err(Stop::Failed(_)), Some(known)) => ("deviates", known.reason.clone()),
             (Err(Stop::Failed(reason)), None) => ("failed", reason),
         };
         *match result {

@@ -255,7 +255,8 @@ fn not_at_create(rig: &Rig, kind: &str) -> Verdict {
     let mut container = rig.create(&bundle)?;
     require!(read(&outside)?.is_empty(), "{kind} ran at create");
     container.start(rig)?;
-    same("hooks run by the end of start", read(&outside)?.len(), 1)
+    container.ready()?;
+    same("hooks run by the time the program runs", read(&outside)?.len(), 1)
 }
 
 /// The container's mounts are in place when createContainer hooks run, below the root file system's path.

@@ -2,15 +2,20 @@
 
 mod cgroups;
 mod devices;
+mod document;
+mod features;
 mod hooks;
 mod idmap;
+mod kernel;
 mod lifecycle;
 mod limits;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod notify;
 mod process;
 mod propagation;
+mod seccomp;
 mod state;
 mod terminal;
 mod unified;
@@ -22,6 +27,7 @@ pub fn all() -> Vec<Case> {
     let chapters: &[fn() -> Vec<Case>] = &[
         lifecycle::cases,
         state::cases,
+        document::cases,
         hooks::cases,
         mounts::cases,
         mount_options::cases,
@@ -34,6 +40,10 @@ pub fn all() -> Vec<Case> {
         devices::cases,
         cgroups::cases,
         unified::cases,
+        kernel::cases,
+        seccomp::cases,
+        notify::cases,
+        features::cases,
     ];
     chapters.iter().flat_map(|chapter| chapter()).collect()
 }

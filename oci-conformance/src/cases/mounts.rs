@@ -231,7 +231,7 @@ fn copy_up(rig: &Rig) -> Verdict {
     let bundle = rig.bundle()?;
     fs::write(bundle.inside("/mnt/file"), "text")?;
     let bundle = rig.bundle_at(&bundle, &data(&["tmpcopyup"]), &["read:/mnt/file"])?;
-    if rig.create_as(&rig.id(), &bundle, &[])?.is_err() {
+    if rig.takes(&data(&["tmpcopyup"]))?.is_err() {
         return crate::verdict::skip("the runtime's tmpcopyup, which it may lack");
     }
     same("the copied file", rig.run_bundle(&bundle)?.text("read:/mnt/file")?, "text")
