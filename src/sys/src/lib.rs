@@ -11,6 +11,7 @@ pub mod keyring;
 pub mod landlock;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod process;
 pub mod procfs;
 pub mod scheduling;
