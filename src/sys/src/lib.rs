@@ -6,6 +6,7 @@
 pub mod bpf;
 pub mod clock;
 pub mod credentials;
+pub mod event;
 pub mod file;
 pub mod keyring;
 pub mod landlock;

@@ -1,6 +1,6 @@
 //! Carrying out a plan of writes on a cgroup, and taking it back where one of them fails on a running container.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sys::Errno;
 
@@ -128,4 +128,77 @@ fn check_usage(cgroup: &Cgroup, memory: &Memory) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// As [`set`] for a running container, without devices: where one write fails, those before it are taken back.
+pub fn update(cgroup: &Cgroup, resources: &Resources) -> Result<()> {
+    let writes = writes(cgroup, resources)?;
+    let mut before: Vec<(PathBuf, String, String)> = Vec::new();
+    let result = each(cgroup, &writes, &mut |dir, file, value| {
+        if let Ok(text) = dir::read(dir, file) {
+            let old = previous(&text, file, value);
+            before.push((dir.to_owned(), file.to_owned(), old));
+        }
+    });
+    if result.is_err() {
+        for (dir, file, old) in before.iter().rev() {
+            // The first failure is told; the value that could not be brought back is the one that is in force.
+            if let Err(errno) = dir::write(dir, file, old) {
+                tracing::debug!("{file} stays changed, {old:?} was refused: {errno}");
+            }
+        }
+    }
+    result
+}
+
+/// The command that undoes writing `value` into a file that reads as `text`: files with a line per device take a line.
+fn previous(text: &str, file: &str, value: &str) -> String {
+    const DEVICES: [(&str, &str); 6] = [
+        ("io.max", "rbps=max wbps=max riops=max wiops=max"),
+        ("io.weight", "default"),
+        ("io.bfq.weight", "0"),
+        ("rdma.max", "hca_handle=max hca_object=max"),
+        ("net_prio.ifpriomap", "0"),
+        ("blkio.", "0"),
+    ];
+    let Some((key, _)) = value.split_once(' ').filter(|_| file != "cpu.max") else {
+        // Of a weight file with lines, the first is the one that a bare number sets.
+        let first = text.lines().next().unwrap_or_default();
+        return if text.contains('\n') {
+            first.to_owned()
+        } else {
+            text.to_owned()
+        };
+    };
+    let line = text.lines().find(|l| l.split(' ').next() == Some(key));
+    let none = DEVICES
+        .iter()
+        .find(|(name, _)| file.starts_with(name))
+        .map_or("", |(_, none)| none);
+    line.map_or_else(|| format!("{key} {none}"), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::previous;
+
+    #[test]
+    fn what_undoes_a_write() {
+        assert_eq!(previous("max", "memory.max", "5"), "max");
+        assert_eq!(previous("max 100000", "cpu.max", "5 7"), "max 100000");
+        let io = "8:0 rbps=1 wbps=max riops=max wiops=max";
+        assert_eq!(previous(io, "io.max", "8:0 rbps=9"), io);
+        assert_eq!(
+            previous(io, "io.max", "8:16 rbps=9"),
+            "8:16 rbps=max wbps=max riops=max wiops=max"
+        );
+        assert_eq!(
+            previous("", "blkio.throttle.read_bps_device", "8:0 5"),
+            "8:0 0"
+        );
+        assert_eq!(
+            previous("default 100\n8:0 7", "io.weight", "50"),
+            "default 100"
+        );
+    }
 }

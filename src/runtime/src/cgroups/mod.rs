@@ -11,6 +11,7 @@ mod device;
 mod dir;
 mod freezer;
 mod layout;
+mod oom;
 mod path;
 mod plan;
 mod removal;
@@ -34,6 +35,7 @@ use crate::error::{Error, Result};
 
 pub use device::{Access, DeviceClass, DeviceRule};
 pub use layout::{Hierarchy, Layout, Mode};
+pub use oom::OomWatch;
 pub use stats::Stats;
 
 /// Who makes the cgroup and writes its limits.
@@ -208,6 +210,35 @@ impl Cgroup {
             systemd::update(self, unit, resources)?;
         }
         apply::set(self, resources)
+    }
+
+    /// Changes the limits of a running container to what `new` names; the device filter stays. Where something is
+    /// refused, everything is put back: `old` is what was in force.
+    ///
+    /// # Errors
+    /// The first refusal; [`Error::NotFound`] where the cgroup is gone.
+    pub fn update(&self, new: &Resources, old: &Resources) -> Result<()> {
+        if self.record.manager == Manager::Disabled {
+            let missing = "it was created with --cgroup-manager=disabled".to_owned();
+            let feature = "updating limits".to_owned();
+            return Err(Error::Unsupported { feature, missing });
+        }
+        if !self.exists() {
+            return Err(Error::NotFound(crate::compat::CGROUP_NOT_EXIST.to_owned()));
+        }
+        let Some(unit) = &self.record.unit else {
+            return apply::update(self, new);
+        };
+        systemd::update(self, unit, new)?;
+        apply::update(self, new).inspect_err(|_| {
+            let old = Resources {
+                devices: Vec::new(),
+                ..old.clone()
+            };
+            if let Err(error) = systemd::update(self, unit, &old) {
+                tracing::debug!("unit {unit} keeps the refused limits: {error}");
+            }
+        })
     }
 
     /// The processes in the cgroup and all below it, as the host's pids, each once.

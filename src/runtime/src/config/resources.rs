@@ -169,12 +169,30 @@ impl Resources {
         let Some(text) = text.map(RawValue::get).filter(|t| *t != "null") else {
             return Self::for_create(None);
         };
+        let (spec, pids) = Self::read(text)?;
+        Ok(Self {
+            pids,
+            ..Self::for_create(Some(&spec))?
+        })
+    }
+
+    /// What `update` sets: as [`Self::parse`], but the device filter stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] with the field's path.
+    pub fn parse_update(text: &str) -> Result<Self> {
+        let (spec, pids) = Self::read(text)?;
+        Ok(Self {
+            pids,
+            ..Self::for_update(&spec)?
+        })
+    }
+
+    fn read(text: &str) -> Result<(LinuxResources, Option<i64>)> {
         let unreadable = |e: serde_json::Error| Error::config("linux.resources", e.to_string());
-        let spec: LinuxResources = serde_json::from_str(text).map_err(unreadable)?;
         let given: PidsGiven = serde_json::from_str(text).map_err(unreadable)?;
-        let mut all = Self::for_create(Some(&spec))?;
-        all.pids = given.pids.and_then(|p| p.limit);
-        Ok(all)
+        let pids = given.pids.and_then(|p| p.limit);
+        Ok((serde_json::from_str(text).map_err(unreadable)?, pids))
     }
 
     /// What a new container gets: `spec` and the devices that every container may use.

@@ -5,15 +5,19 @@
 
 mod create;
 mod delete;
+mod events;
 mod foreground;
 mod idmap;
 mod kill;
 mod make;
+mod pause;
+mod ps;
 mod query;
 mod relay;
 mod seal;
 mod start;
 mod teardown;
+mod update;
 
 use std::path::PathBuf;
 
@@ -25,9 +29,13 @@ use crate::state::{Root, root};
 
 pub use create::{create, run};
 pub use delete::delete;
+pub use events::events;
 pub use kill::kill;
+pub use pause::{pause, resume};
+pub use ps::ps;
 pub use query::{list, plan, state};
 pub use start::start;
+pub use update::update;
 
 /// Carries out a command that concerns containers; returns the exit code.
 ///
@@ -46,6 +54,11 @@ pub fn perform(invocation: &Invocation) -> Result<i32> {
         Command::Delete(verb) => delete(&context, verb)?,
         Command::State(verb) => state(&context, verb)?,
         Command::List(verb) => list(&context, verb)?,
+        Command::Update(verb) => update(&context, verb)?,
+        Command::Pause(verb) => pause(&context, verb)?,
+        Command::Resume(verb) => resume(&context, verb)?,
+        Command::Ps(verb) => ps(&context, verb)?,
+        Command::Events(verb) => events(&context, verb)?,
         Command::Plan(verb) => plan(verb)?,
         other => return Err(unsupported(other)),
     }

@@ -58,6 +58,9 @@ pub struct Update {
     /// how many processes there may be, -1 for no limit
     #[arg(long, value_name = "value", value_parser = value::integer, allow_negative_numbers = true)]
     pub pids_limit: Option<i64>,
+    /// file of cgroup v2 and its new value, as memory.high=100M; may be given more than once
+    #[arg(long, value_name = "file=value")]
+    pub unified: Vec<String>,
     /// Intel RDT schema of the L3 cache
     #[arg(long, value_name = "value")]
     pub l3_cache_schema: Option<String>,
