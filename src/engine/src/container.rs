@@ -15,15 +15,17 @@ pub mod logs;
 pub mod merge;
 pub mod mounts;
 pub mod names;
+pub mod network;
 pub mod record;
 pub mod registry;
 pub mod remove;
 pub mod restart;
 pub mod spec;
 pub mod start;
-pub mod stats;
+pub mod top;
 pub mod update;
 pub mod view;
+pub mod volumes;
 pub mod wait;
 
 use std::collections::BTreeMap;
@@ -51,6 +53,8 @@ pub struct Container {
     pub life: tokio::sync::Mutex<()>,
     /// Counts changes; its receivers look at the snapshot again.
     pub changed: watch::Sender<u64>,
+    /// Becomes true with the removal.
+    pub removed: watch::Sender<bool>,
     /// Clients that attached before the monitor was there.
     pub waiting: Mutex<Vec<Waiting>>,
     /// Exec sessions by id.
@@ -87,6 +91,7 @@ impl Container {
             snapshot: RwLock::new(Arc::new(record)),
             life: tokio::sync::Mutex::default(),
             changed: watch::channel(0).0,
+            removed: watch::channel(false).0,
             waiting: Mutex::default(),
             execs: Mutex::default(),
             process: Mutex::default(),

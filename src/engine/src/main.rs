@@ -1,3 +1,41 @@
-//! The engine.
+//! `gantryd`: the engine's process.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use gantry_engine::options::{Flags, Options};
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let validate = flags.validate;
+    let settled = Options::settle(flags);
+    let result = match settled {
+        Ok(_) if validate => {
+            println!("configuration OK");
+            return ExitCode::SUCCESS;
+        }
+        Ok(options) => run(options),
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gantryd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> gantry_engine::error::Result<()> {
+    gantry_engine::log::start(options.debug);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(1 << 20)
+        .enable_all()
+        .build()
+        .map_err(|e| gantry_engine::error::Error::kernel("threads", e))?;
+    let result = runtime.block_on(gantry_engine::serve::run(options));
+    // Blocking threads may follow logs of living containers: they must not hold the end up.
+    runtime.shutdown_background();
+    result
+}

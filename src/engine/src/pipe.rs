@@ -71,6 +71,17 @@ impl Writer {
         drop(self.0.blocking_send(Err(io::Error::other(error.message.clone()))));
     }
 
+    /// Whether the client has left.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// Returns once the client has left.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+
     /// Sends one part from asynchronous code; false when the client has left.
     pub async fn send(&self, part: impl Into<Bytes>) -> bool {
         self.0.send(Ok(part.into())).await.is_ok()

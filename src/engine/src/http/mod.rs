@@ -6,7 +6,6 @@ pub mod query;
 pub mod router;
 pub mod server;
 
-mod archive;
 mod attach;
 mod containers;
 mod create;

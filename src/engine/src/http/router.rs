@@ -1,0 +1,85 @@
+//! Which handler answers which method and path.
+
+use http::StatusCode;
+
+use super::answer::{self, Answer};
+use super::{Call, attach, containers, create, exec, images, logs, system};
+use crate::error::Error;
+
+/// Hands a call to its handler. `parts` is the path without version, decoded, split at slashes.
+///
+/// # Errors
+/// The handler's; not found for a path nobody has.
+pub async fn route(call: Call, verb: &str, parts: &[&str]) -> Answer {
+    match (verb, parts) {
+        ("GET" | "HEAD", ["_ping"]) => system::ping(verb == "HEAD"),
+        ("GET", ["version"]) => system::version(&call),
+        ("GET", ["info"]) => system::info(&call),
+        ("GET", ["events"]) => system::events(call).await,
+        ("POST", ["auth"]) => system::auth(call).await,
+        (_, ["containers", rest @ ..]) => containers_route(call, verb, rest).await,
+        (_, ["exec", id, rest @ ..]) => match (verb, rest) {
+            ("POST", ["start"]) => exec::start(call, id).await,
+            ("POST", ["resize"]) => exec::resize(call, id).await,
+            ("GET", ["json"]) => exec::inspect(&call, id),
+            _ => nowhere(),
+        },
+        (_, ["images", rest @ ..]) => images::route(call, verb, rest).await,
+        ("GET", ["plugins"]) => answer::ok(&Vec::<()>::new()),
+        (_, ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", rest @ ..]) => swarm(verb, parts[0], rest),
+        _ => nowhere(),
+    }
+}
+
+async fn containers_route(call: Call, verb: &str, parts: &[&str]) -> Answer {
+    match (verb, parts) {
+        ("GET", ["json"]) => containers::list(&call),
+        ("POST", ["create"]) => create::create(call).await,
+        ("POST", ["prune"]) => containers::prune(&call).await,
+        ("GET", [id, "json"]) => containers::inspect(&call, id).await,
+        ("POST", [id, "start"]) => containers::start(&call, id).await,
+        ("POST", [id, "stop"]) => containers::stop(&call, id).await,
+        ("POST", [id, "restart"]) => containers::restart(&call, id).await,
+        ("POST", [id, "kill"]) => containers::kill(&call, id).await,
+        ("POST", [id, "pause"]) => containers::pause(&call, id).await,
+        ("POST", [id, "unpause"]) => containers::unpause(&call, id).await,
+        ("POST", [id, "rename"]) => containers::rename(&call, id).await,
+        ("POST", [id, "update"]) => containers::update(call, id).await,
+        ("POST", [id, "wait"]) => containers::wait(&call, id),
+        ("POST", [id, "attach"]) => attach::attach(call, id).await,
+        ("POST", [id, "resize"]) => containers::resize(&call, id).await,
+        ("GET", [id, "logs"]) => logs::logs(&call, id),
+        ("GET", [id, "top"]) => containers::top(&call, id).await,
+        ("POST", [id, "exec"]) => exec::create(call, id).await,
+        ("DELETE", [id]) => containers::remove(&call, id).await,
+        _ => nowhere(),
+    }
+}
+
+/// docker's answers where no swarm has been made.
+fn swarm(verb: &str, room: &str, rest: &[&str]) -> Answer {
+    let message = if room == "swarm" && rest == ["leave"] {
+        "This node is not part of a swarm"
+    } else if verb == "POST" && room == "swarm" && (rest == ["init"] || rest == ["join"]) {
+        return Err(Error::unsupported("swarm: this engine runs containers on one machine only"));
+    } else {
+        "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again."
+    };
+    Err(Error::unavailable(message))
+}
+
+/// 404 for a path nobody has.
+///
+/// # Errors
+/// Always.
+pub fn nowhere() -> Answer {
+    Err(Error::not_found("page not found"))
+}
+
+/// 204.
+///
+/// # Errors
+/// None; a handler's shape.
+pub fn no_content() -> Answer {
+    answer::empty(StatusCode::NO_CONTENT)
+}
