@@ -14,7 +14,9 @@ pub fn now() -> String {
 /// Nanoseconds since 1970.
 #[must_use]
 pub fn unix_nanos() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
@@ -29,7 +31,9 @@ pub fn parse(text: &str) -> Option<i64> {
         return i64::try_from(time.as_nanosecond()).ok();
     }
     let back = duration(text)?;
-    i64::try_from(back.as_nanos()).ok().map(|back| unix_nanos() - back)
+    i64::try_from(back.as_nanos())
+        .ok()
+        .map(|back| unix_nanos() - back)
 }
 
 fn fraction(text: &str) -> Option<i64> {
@@ -50,7 +54,9 @@ pub fn duration(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let number: f64 = rest[..digits].parse().ok()?;
-        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| at + digits);
+        let unit_end = rest[digits..]
+            .find(|c: char| c.is_ascii_digit())
+            .map_or(rest.len(), |at| at + digits);
         total += number
             * match &rest[digits..unit_end] {
                 "ns" => 1e-9,
@@ -63,7 +69,9 @@ pub fn duration(text: &str) -> Option<Duration> {
             };
         rest = &rest[unit_end..];
     }
-    (!text.is_empty()).then(|| Duration::try_from_secs_f64(total).ok()).flatten()
+    (!text.is_empty())
+        .then(|| Duration::try_from_secs_f64(total).ok())
+        .flatten()
 }
 
 /// An RFC 3339 time as nanoseconds since 1970; docker's "never" and anything unreadable is None.
@@ -100,7 +108,10 @@ mod tests {
     #[test]
     fn reads_what_clients_send() {
         assert_eq!(parse("1700000000.5"), Some(1_700_000_000_500_000_000));
-        assert_eq!(parse("2023-11-14T22:13:20Z"), Some(1_700_000_000_000_000_000));
+        assert_eq!(
+            parse("2023-11-14T22:13:20Z"),
+            Some(1_700_000_000_000_000_000)
+        );
         assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
         assert_eq!(duration("1.5s"), Some(Duration::from_millis(1500)));
         assert_eq!(duration("5x"), None);

@@ -103,13 +103,19 @@ impl Container {
     /// The container as of now.
     #[must_use]
     pub fn view(&self) -> Arc<Record> {
-        self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.snapshot
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Changes the record in memory and tells everybody who waits.
     pub fn change(&self, act: impl FnOnce(&mut Record)) {
         {
-            let mut slot = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = self
+                .snapshot
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             act(Arc::make_mut(&mut slot));
         }
         self.changed.send_modify(|count| *count += 1);
@@ -131,7 +137,11 @@ impl Engine {
         let mut attributes: Map = record.config.labels.clone().unwrap_or_default();
         attributes.insert("image".into(), record.config.image.clone());
         attributes.insert("name".into(), record.short_name().to_owned());
-        attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-        self.events.emit("container", action, &record.id, attributes);
+        attributes.extend(
+            more.iter()
+                .map(|(key, value)| ((*key).to_owned(), value.clone())),
+        );
+        self.events
+            .emit("container", action, &record.id, attributes);
     }
 }

@@ -71,7 +71,10 @@ impl Error {
     /// 304: the object already is in the wanted state.
     #[must_use]
     pub fn not_modified() -> Self {
-        Self { kind: Kind::NotModified, message: String::new() }
+        Self {
+            kind: Kind::NotModified,
+            message: String::new(),
+        }
     }
 
     /// The only place where kinds become status codes.

@@ -23,7 +23,10 @@ pub struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { past: Mutex::default(), sender: broadcast::channel(1024).0 }
+        Self {
+            past: Mutex::default(),
+            sender: broadcast::channel(1024).0,
+        }
     }
 }
 
@@ -34,12 +37,23 @@ impl Events {
         // The first four fields are docker's older form, kept below API 1.52 for containers and images.
         let old = kind == "container" || kind == "image";
         let event = Event {
-            status: if old { action.to_owned() } else { String::new() },
+            status: if old {
+                action.to_owned()
+            } else {
+                String::new()
+            },
             id: if old { id.to_owned() } else { String::new() },
-            from: if kind == "container" { attributes.get("image").cloned().unwrap_or_default() } else { String::new() },
+            from: if kind == "container" {
+                attributes.get("image").cloned().unwrap_or_default()
+            } else {
+                String::new()
+            },
             kind: kind.to_owned(),
             action: action.to_owned(),
-            actor: Actor { id: id.to_owned(), attributes },
+            actor: Actor {
+                id: id.to_owned(),
+                attributes,
+            },
             scope: "local".to_owned(),
             time: nanos / 1_000_000_000,
             time_nano: nanos,
@@ -66,13 +80,27 @@ impl Events {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// The filters events know.
 const KNOWN: [&str; 14] = [
-    "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret",
-    "service", "type", "volume",
+    "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "node",
+    "plugin",
+    "scope",
+    "secret",
+    "service",
+    "type",
+    "volume",
 ];
 
 /// Whether `filters` are all known for events.
@@ -86,17 +114,28 @@ pub fn check(filters: &Filters) -> Result<()> {
 /// Whether `event` passes `filters`.
 #[must_use]
 pub fn passes(filters: &Filters, event: &Event) -> bool {
-    let any = |name: &str, test: &dyn Fn(&str) -> bool| !filters.contains(name) || filters.get(name).any(test);
+    let any = |name: &str, test: &dyn Fn(&str) -> bool| {
+        !filters.contains(name) || filters.get(name).any(test)
+    };
     let actor = |kind: &'static str| {
         move |wanted: &str| {
-            let name = event.actor.attributes.get("name").map(String::as_str).unwrap_or_default();
+            let name = event
+                .actor
+                .attributes
+                .get("name")
+                .map(String::as_str)
+                .unwrap_or_default();
             event.kind == kind
                 && (event.actor.id.starts_with(wanted) || name == wanted.trim_start_matches('/'))
         }
     };
     let image = |wanted: &str| {
         let id = &event.actor.id;
-        let from = event.actor.attributes.get("image").or_else(|| event.actor.attributes.get("name"));
+        let from = event
+            .actor
+            .attributes
+            .get("image")
+            .or_else(|| event.actor.attributes.get("name"));
         let from = from.map(String::as_str).unwrap_or_default();
         id == wanted || from == wanted || from.split(':').next() == Some(wanted)
     };
@@ -111,7 +150,9 @@ pub fn passes(filters: &Filters, event: &Event) -> bool {
         && any("daemon", &actor("daemon"))
         && any("image", &image)
         && (!filters.contains("label")
-            || filters.get("label").all(|wanted| has_label(&event.actor.attributes, wanted)))
+            || filters
+                .get("label")
+                .all(|wanted| has_label(&event.actor.attributes, wanted)))
 }
 
 /// Whether `labels` hold `wanted`, either a key or `key=value`.

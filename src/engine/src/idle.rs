@@ -13,7 +13,10 @@ pub struct Idle {
 
 impl Default for Idle {
     fn default() -> Self {
-        Self { busy: AtomicUsize::new(0), last: Mutex::new(Instant::now()) }
+        Self {
+            busy: AtomicUsize::new(0),
+            last: Mutex::new(Instant::now()),
+        }
     }
 }
 
@@ -48,11 +51,16 @@ impl Idle {
     /// Returns once nothing has been under way for `patience`.
     pub async fn wait(&self, patience: Duration) {
         loop {
-            let quiet = self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+            let quiet = self
+                .last
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .elapsed();
             if self.busy.load(Ordering::Acquire) == 0 && quiet >= patience {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(200).max(patience.saturating_sub(quiet))).await;
+            tokio::time::sleep(Duration::from_millis(200).max(patience.saturating_sub(quiet)))
+                .await;
         }
     }
 }

@@ -51,8 +51,12 @@ impl Engine {
     /// # Errors
     /// Another engine holds the data root; the disk's.
     pub fn open(options: Options) -> Result<Self> {
-        for directory in [&options.data_root.join("containers"), &options.exec_root.join("containers")] {
-            std::fs::create_dir_all(directory).map_err(|e| Error::kernel(directory.display(), e))?;
+        for directory in [
+            &options.data_root.join("containers"),
+            &options.exec_root.join("containers"),
+        ] {
+            std::fs::create_dir_all(directory)
+                .map_err(|e| Error::kernel(directory.display(), e))?;
         }
         let store = Store::open(&options.data_root)?;
         let machine = Machine::probe(&options.data_root)?;

@@ -29,7 +29,11 @@ struct Text<'a>(&'a mut String);
 impl Visit for Text<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         // Writing to a String cannot fail.
-        let written = if field.name() == "message" { write!(self.0, "{value:?}") } else { write!(self.0, " {field}={value:?}") };
+        let written = if field.name() == "message" {
+            write!(self.0, "{value:?}")
+        } else {
+            write!(self.0, " {field}={value:?}")
+        };
         written.unwrap_or_default();
     }
 }

@@ -41,17 +41,33 @@ impl Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let release = read("/etc/os-release");
         let field = |name: &str| {
-            let line = release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            let line = release
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             line.unwrap_or_default().trim_matches('"').to_owned()
         };
         let memory = read("/proc/meminfo");
-        let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<i64>().ok());
+        let total = memory.lines().find_map(|line| {
+            line.strip_prefix("MemTotal:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse::<i64>()
+                .ok()
+        });
         let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         let controllers = if unified {
-            read("/sys/fs/cgroup/cgroup.controllers").split_whitespace().map(str::to_owned).collect()
+            read("/sys/fs/cgroup/cgroup.controllers")
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect()
         } else {
             let known = read("/proc/cgroups");
-            known.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+            known
+                .lines()
+                .filter(|line| !line.starts_with('#'))
+                .filter_map(|line| line.split_whitespace().next())
+                .map(str::to_owned)
+                .collect()
         };
         Ok(Self {
             engine_id: engine_id(data_root)?,
@@ -59,7 +75,8 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             system: field("PRETTY_NAME"),
             system_version: field("VERSION_ID"),
-            cpus: std::thread::available_parallelism().map_or(1, |count| i64::try_from(count.get()).unwrap_or(1)),
+            cpus: std::thread::available_parallelism()
+                .map_or(1, |count| i64::try_from(count.get()).unwrap_or(1)),
             memory: total.unwrap_or(0) * 1024,
             unified,
             controllers,
@@ -87,7 +104,14 @@ fn engine_id(data_root: &Path) -> Result<String> {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let id = format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
+    let id = format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    );
     fs::write(&path, &id).map_err(|e| Error::kernel(path.display(), e))?;
     Ok(id)
 }

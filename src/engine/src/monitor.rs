@@ -22,17 +22,23 @@ const LONGEST: usize = 4 << 20;
 /// # Errors
 /// The runtime's refusal, in its words; whatever kept the monitor from starting.
 pub async fn launch(program: &Path, bundle: &Path) -> Result<i32> {
+    // Not this process' standard error: its reader may end before the container does.
+    let complaints =
+        File::create(bundle.join("monitor.err")).map_err(|e| Error::kernel(bundle.display(), e))?;
     let mut child = Command::new(program)
         .arg(bundle)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .process_group(0)
+        .stderr(complaints)
         .spawn()
         .map_err(|e| Error::kernel(format!("exec of the monitor {program:?}"), e))?;
     let mut line = String::new();
     if let Some(stdout) = child.stdout.take() {
-        BufReader::new(stdout).read_line(&mut line).await.map_err(|e| Error::kernel("monitor's verdict", e))?;
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .await
+            .map_err(|e| Error::kernel("monitor's verdict", e))?;
     }
     tokio::spawn(async move {
         if let Err(error) = child.wait().await {
@@ -68,7 +74,9 @@ pub async fn send(stream: &mut UnixStream, request: &Request) -> std::io::Result
 ///
 /// # Errors
 /// The kernel's, and frames no monitor sends.
-pub async fn next(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> std::io::Result<Option<(Kind, Bytes)>> {
+pub async fn next(
+    stream: &mut (impl tokio::io::AsyncRead + Unpin),
+) -> std::io::Result<Option<(Kind, Bytes)>> {
     let mut header = [0_u8; protocol::HEADER];
     match stream.read_exact(&mut header).await {
         Ok(_) => {}
@@ -101,8 +109,13 @@ pub async fn reply(stream: &mut UnixStream) -> std::io::Result<Option<Reply>> {
 /// # Errors
 /// The monitor's refusal, or that it is gone.
 pub async fn ask(stream: &mut UnixStream, request: &Request) -> Result<Reply> {
-    send(stream, request).await.map_err(|e| Error::kernel("monitor", e))?;
-    match reply(stream).await.map_err(|e| Error::kernel("monitor", e))? {
+    send(stream, request)
+        .await
+        .map_err(|e| Error::kernel("monitor", e))?;
+    match reply(stream)
+        .await
+        .map_err(|e| Error::kernel("monitor", e))?
+    {
         Some(Reply::Failed { message }) => Err(Error::internal(message)),
         Some(reply) => Ok(reply),
         None => Err(Error::internal("the monitor is gone")),
@@ -114,6 +127,8 @@ pub async fn ask(stream: &mut UnixStream, request: &Request) -> Result<Reply> {
 /// # Errors
 /// As [`ask`], and when no monitor listens.
 pub async fn once(bundle: &Path, request: &Request) -> Result<Reply> {
-    let mut stream = connect(bundle).await.map_err(|e| Error::kernel("monitor", e))?;
+    let mut stream = connect(bundle)
+        .await
+        .map_err(|e| Error::kernel("monitor", e))?;
     ask(&mut stream, request).await
 }

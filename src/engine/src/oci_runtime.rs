@@ -19,7 +19,11 @@ impl Engine {
     /// # Errors
     /// Invalid, docker's text, for a name nobody registered.
     pub fn runtime(&self, name: &str) -> Result<&Runtime> {
-        let name = if name.is_empty() { &self.options.default_runtime } else { name };
+        let name = if name.is_empty() {
+            &self.options.default_runtime
+        } else {
+            name
+        };
         self.options
             .runtimes
             .get(name)
@@ -40,7 +44,10 @@ impl Engine {
         let runtime = self.runtime(name)?;
         let mut command = vec![runtime.path.to_string_lossy().into_owned()];
         command.extend(runtime.arguments.iter().cloned());
-        command.extend(["--root".to_owned(), self.runtime_root().to_string_lossy().into_owned()]);
+        command.extend([
+            "--root".to_owned(),
+            self.runtime_root().to_string_lossy().into_owned(),
+        ]);
         Ok(command)
     }
 
@@ -48,10 +55,17 @@ impl Engine {
     ///
     /// # Errors
     /// The runtime's message, or that it did not answer in time.
-    pub async fn run_runtime(&self, name: &str, arguments: &[&str], input: Option<&Path>) -> Result<Vec<u8>> {
+    pub async fn run_runtime(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        input: Option<&Path>,
+    ) -> Result<Vec<u8>> {
         let command = self.runtime_command(name)?;
         let stdin = match input {
-            Some(file) => std::fs::File::open(file).map_err(|e| Error::kernel(format!("{file:?}"), e))?.into(),
+            Some(file) => std::fs::File::open(file)
+                .map_err(|e| Error::kernel(format!("{file:?}"), e))?
+                .into(),
             None => Stdio::null(),
         };
         let running = Command::new(&command[0])
@@ -62,12 +76,23 @@ impl Engine {
             .output();
         let output = tokio::time::timeout(LIMIT, running)
             .await
-            .map_err(|_| Error::internal(format!("the runtime did not finish {:?} within {LIMIT:?}", arguments[0])))?
+            .map_err(|_| {
+                Error::internal(format!(
+                    "the runtime did not finish {:?} within {LIMIT:?}",
+                    arguments[0]
+                ))
+            })?
             .map_err(|e| Error::kernel(format!("exec of the runtime {:?}", command[0]), e))?;
         if output.status.success() {
             return Ok(output.stdout);
         }
         let text = String::from_utf8_lossy(&output.stderr);
-        Err(Error::internal(text.trim().rsplit('\n').next().unwrap_or_default().to_owned()))
+        Err(Error::internal(
+            text.trim()
+                .rsplit('\n')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        ))
     }
 }

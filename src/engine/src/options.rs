@@ -155,28 +155,15 @@ impl Options {
     /// An unreadable file, an unknown key, a value in both places, a runtime that is not `NAME=PATH`, no runtime at all.
     pub fn settle(flags: Flags) -> Result<Self> {
         let file = read_file(flags.config_file.as_deref())?;
-        let mut runtimes = builtin_runtimes();
-        let found: Option<String> = ["keel", "runc"].into_iter().find(|name| runtimes.contains_key(*name)).map(Into::into);
-        for (name, runtime) in file.runtimes {
-            runtimes.insert(name, Runtime { path: runtime.path, arguments: runtime.runtime_args });
-        }
-        for text in &flags.add_runtime {
-            let (name, path) = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty()).ok_or_else(
-                || Error::invalid(format!("--add-runtime {text:?}: expected NAME=PATH")),
-            )?;
-            runtimes.insert(name.to_owned(), Runtime { path: path.into(), arguments: Vec::new() });
-        }
-        let default_runtime = one("default-runtime", flags.default_runtime, file.default_runtime)?
-            .or(found)
-            .or_else(|| runtimes.keys().next().cloned())
-            .ok_or_else(|| Error::invalid("no OCI runtime found: put keel or runc in $PATH or name one with --add-runtime"))?;
-        if !runtimes.contains_key(&default_runtime) {
-            return Err(Error::invalid(format!("specified default runtime '{default_runtime}' does not exist")));
-        }
+        let (runtimes, default_runtime) = settle_runtimes(&flags, &file)?;
         let mut log_options = file.log_opts;
         log_options.extend(pairs("--log-opt", &flags.log_opt)?);
         pairs("--label", &flags.label)?;
-        let hosts = if flags.hosts.is_empty() { file.hosts } else { flags.hosts };
+        let hosts = if flags.hosts.is_empty() {
+            file.hosts
+        } else {
+            flags.hosts
+        };
         Ok(Self {
             hosts: if hosts.is_empty() { vec!["unix:///run/gantry.sock".into()] } else { hosts },
             data_root: one("data-root", flags.data_root, file.data_root)?.unwrap_or_else(|| "/var/lib/gantry".into()),
@@ -203,17 +190,69 @@ impl Options {
     }
 }
 
+/// The runtimes there are and which one is the default.
+fn settle_runtimes(flags: &Flags, file: &File) -> Result<(BTreeMap<String, Runtime>, String)> {
+    let mut runtimes = builtin_runtimes();
+    let found: Option<String> = ["keel", "runc"]
+        .into_iter()
+        .find(|name| runtimes.contains_key(*name))
+        .map(Into::into);
+    for (name, runtime) in &file.runtimes {
+        runtimes.insert(
+            name.clone(),
+            Runtime {
+                path: runtime.path.clone(),
+                arguments: runtime.runtime_args.clone(),
+            },
+        );
+    }
+    for text in &flags.add_runtime {
+        let (name, path) = text
+            .split_once('=')
+            .filter(|(name, path)| !name.is_empty() && !path.is_empty())
+            .ok_or_else(|| Error::invalid(format!("--add-runtime {text:?}: expected NAME=PATH")))?;
+        runtimes.insert(
+            name.to_owned(),
+            Runtime {
+                path: path.into(),
+                arguments: Vec::new(),
+            },
+        );
+    }
+    let default_runtime = one(
+        "default-runtime",
+        flags.default_runtime.clone(),
+        file.default_runtime.clone(),
+    )?
+    .or(found)
+    .or_else(|| runtimes.keys().next().cloned())
+    .ok_or_else(|| {
+        Error::invalid(
+            "no OCI runtime found: put keel or runc in $PATH or name one with --add-runtime",
+        )
+    })?;
+    if !runtimes.contains_key(&default_runtime) {
+        return Err(Error::invalid(format!(
+            "specified default runtime '{default_runtime}' does not exist"
+        )));
+    }
+    Ok((runtimes, default_runtime))
+}
+
 fn read_file(named: Option<&Path>) -> Result<File> {
     let path = named.unwrap_or(Path::new(CONFIG_FILE));
     let text = match std::fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(File::default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+            return Ok(File::default());
+        }
         Err(error) => return Err(Error::kernel(format!("configuration file {path:?}"), error)),
     };
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(File::default());
     }
-    serde_json::from_slice(&text).map_err(|e| Error::invalid(format!("configuration file {path:?}: {e}")))
+    serde_json::from_slice(&text)
+        .map_err(|e| Error::invalid(format!("configuration file {path:?}: {e}")))
 }
 
 fn one<T>(name: &str, flag: Option<T>, file: Option<T>) -> Result<Option<T>> {
@@ -232,7 +271,9 @@ fn pairs(flag: &str, texts: &[String]) -> Result<BTreeMap<String, String>> {
     };
     texts
         .iter()
-        .map(|text| pair(text).ok_or_else(|| Error::invalid(format!("{flag} {text:?}: expected KEY=VALUE"))))
+        .map(|text| {
+            pair(text).ok_or_else(|| Error::invalid(format!("{flag} {text:?}: expected KEY=VALUE")))
+        })
         .collect()
 }
 
@@ -240,14 +281,27 @@ fn pairs(flag: &str, texts: &[String]) -> Result<BTreeMap<String, String>> {
 fn builtin_runtimes() -> BTreeMap<String, Runtime> {
     ["keel", "runc", "crun"]
         .into_iter()
-        .filter_map(|name| Some((name.to_owned(), Runtime { path: program(name)?, arguments: Vec::new() })))
+        .filter_map(|name| {
+            Some((
+                name.to_owned(),
+                Runtime {
+                    path: program(name)?,
+                    arguments: Vec::new(),
+                },
+            ))
+        })
         .collect()
 }
 
 /// A program beside this one, else in `$PATH`.
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(name)));
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|own| Some(own.parent()?.join(name)));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    beside.into_iter().chain(std::env::split_paths(&path).map(|dir| dir.join(name))).find(|file| file.is_file())
+    beside
+        .into_iter()
+        .chain(std::env::split_paths(&path).map(|dir| dir.join(name)))
+        .find(|file| file.is_file())
 }

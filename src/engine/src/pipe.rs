@@ -36,7 +36,10 @@ pub fn reader(mut body: Incoming) -> Reader {
             }
         }
     });
-    Reader { parts, current: Bytes::new() }
+    Reader {
+        parts,
+        current: Bytes::new(),
+    }
 }
 
 impl Read for Reader {
@@ -68,7 +71,10 @@ impl Writer {
     /// Breaks the answer off, so that the client does not take it for whole.
     pub fn fail(&self, error: &crate::error::Error) {
         // A client that left needs no breaking off.
-        drop(self.0.blocking_send(Err(io::Error::other(error.message.clone()))));
+        drop(
+            self.0
+                .blocking_send(Err(io::Error::other(error.message.clone()))),
+        );
     }
 
     /// Whether the client has left.

@@ -24,14 +24,18 @@ pub async fn run(options: Options) -> Result<()> {
         sockets.extend(listen(&engine, host)?);
     }
     if let Some(file) = &engine.options.pidfile {
-        std::fs::write(file, std::process::id().to_string()).map_err(|e| Error::kernel(file.display(), e))?;
+        std::fs::write(file, std::process::id().to_string())
+            .map_err(|e| Error::kernel(file.display(), e))?;
     }
     // Adopted before anybody is answered would hold the first command up: readers see the records at once anyway.
     let adopting = engine.clone();
     tokio::spawn(async move { adopting.adopt_containers().await });
     tracing::info!("API listens on {}", engine.options.hosts.join(" "));
     let stop = |kind| signal(kind).map_err(|e| Error::kernel("signals", e));
-    let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
+    let (mut term, mut int) = (
+        stop(SignalKind::terminate())?,
+        stop(SignalKind::interrupt())?,
+    );
     let idle = async {
         match engine.options.idle_exit {
             Some(seconds) => engine.idle.wait(Duration::from_secs(seconds)).await,
@@ -65,10 +69,14 @@ fn listen(engine: &Arc<Engine>, host: &str) -> Result<Option<PathBuf>> {
         return Ok(Some(path.to_owned()));
     }
     let address = host.strip_prefix("tcp://").ok_or_else(|| {
-        Error::invalid(format!("host {host:?}: expected unix://PATH or tcp://ADDRESS:PORT"))
+        Error::invalid(format!(
+            "host {host:?}: expected unix://PATH or tcp://ADDRESS:PORT"
+        ))
     })?;
     let listener = std::net::TcpListener::bind(address).map_err(|e| Error::kernel(host, e))?;
-    listener.set_nonblocking(true).map_err(|e| Error::kernel(host, e))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(|e| Error::kernel(host, e))?;
     let listener = TcpListener::from_std(listener).map_err(|e| Error::kernel(host, e))?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -85,10 +93,13 @@ fn bind(path: &Path, group: Option<&str>) -> Result<UnixListener> {
     }
     let fresh = path.with_extension(format!("new-{}", std::process::id()));
     let listener = UnixListener::bind(&fresh).map_err(|e| Error::kernel(fresh.display(), e))?;
-    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o660)).map_err(|e| Error::kernel(fresh.display(), e))?;
+    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o660))
+        .map_err(|e| Error::kernel(fresh.display(), e))?;
     if let Some(group) = group {
-        let id = group_id(group).ok_or_else(|| Error::invalid(format!("group {group}: not found in /etc/group")))?;
-        nix::unistd::chown(&fresh, None, Some(nix::unistd::Gid::from_raw(id))).map_err(|e| Error::kernel(fresh.display(), e))?;
+        let id = group_id(group)
+            .ok_or_else(|| Error::invalid(format!("group {group}: not found in /etc/group")))?;
+        nix::unistd::chown(&fresh, None, Some(nix::unistd::Gid::from_raw(id)))
+            .map_err(|e| Error::kernel(fresh.display(), e))?;
     }
     std::fs::rename(&fresh, path).map_err(|e| Error::kernel(path.display(), e))?;
     Ok(listener)
@@ -99,5 +110,11 @@ fn group_id(name: &str) -> Option<u32> {
         return Some(id);
     }
     let groups = std::fs::read_to_string("/etc/group").ok()?;
-    groups.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|line| line[0] == name)?.get(2)?.parse().ok()
+    groups
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|line| line[0] == name)?
+        .get(2)?
+        .parse()
+        .ok()
 }

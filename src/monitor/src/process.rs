@@ -193,7 +193,9 @@ impl Monitor {
             .clients
             .values()
             .any(|client| client.attached.is_some_and(|(at, _)| at == number) && client.full());
-        if !paused {
+        // Output before the answer to the exec that causes it would be taken for nobody's.
+        let known = number == INIT || session.pid.is_some();
+        if known && !paused {
             for (file, output) in [
                 (&session.stdout, Output::Stdout),
                 (&session.stderr, Output::Stderr),

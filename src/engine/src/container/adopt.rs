@@ -14,7 +14,9 @@ impl Engine {
     /// Loads every record; unreadable ones are logged and left alone.
     pub fn load_containers(&self) {
         let directory = self.options.data_root.join("containers");
-        let Ok(entries) = std::fs::read_dir(&directory) else { return };
+        let Ok(entries) = std::fs::read_dir(&directory) else {
+            return;
+        };
         for entry in entries.flatten() {
             let id = entry.file_name().to_string_lossy().into_owned();
             let record = match Record::load(&entry.path()) {
@@ -30,7 +32,8 @@ impl Engine {
                 continue;
             }
             let places = self.places(&id);
-            self.containers.add(Arc::new(Container::new(record, places)));
+            self.containers
+                .add(Arc::new(Container::new(record, places)));
         }
     }
 
@@ -48,15 +51,23 @@ impl Engine {
                     }
                 }
                 // A start was under way when the engine was killed: its monitor may wait for a word.
-                Phase::Created | Phase::Exited | Phase::Dead => self.end_half_start(&container).await,
+                Phase::Created | Phase::Exited | Phase::Dead => {
+                    self.end_half_start(&container).await
+                }
             }
         }
     }
 
     async fn end_half_start(self: &Arc<Self>, container: &Arc<Container>) {
-        if monitor::once(&container.places.bundle, &Request::Status).await.is_ok() {
+        if monitor::once(&container.places.bundle, &Request::Status)
+            .await
+            .is_ok()
+        {
             let view = container.view();
-            if let Err(error) = self.run_runtime(&view.host.runtime, &["delete", "--force", &view.id], None).await {
+            if let Err(error) = self
+                .run_runtime(&view.host.runtime, &["delete", "--force", &view.id], None)
+                .await
+            {
                 tracing::warn!("container {}: {error}", container.id);
             }
         }
@@ -73,8 +84,13 @@ impl Engine {
     /// Whether the machine has not been booted since the container ended.
     fn machine_lived(&self, view: &Record) -> bool {
         let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-        let seconds: f64 = uptime.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
-        let booted = clock::unix_nanos() - i64::try_from(std::time::Duration::from_secs_f64(seconds).as_nanos()).unwrap_or(0);
+        let seconds: f64 = uptime
+            .split(' ')
+            .next()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0.0);
+        let booted = clock::unix_nanos()
+            - i64::try_from(std::time::Duration::from_secs_f64(seconds).as_nanos()).unwrap_or(0);
         clock::nanos_of(&view.state.finished_at).is_some_and(|end| end > booted)
     }
 
@@ -82,8 +98,12 @@ impl Engine {
         let joined = async {
             let mut link = monitor::connect(&container.places.bundle).await.ok()?;
             monitor::ask(&mut link, &Request::Watch).await.ok()?;
-            let status = monitor::once(&container.places.bundle, &Request::Status).await.ok()?;
-            let Reply::Status { pid, .. } = status else { return None };
+            let status = monitor::once(&container.places.bundle, &Request::Status)
+                .await
+                .ok()?;
+            let Reply::Status { pid, .. } = status else {
+                return None;
+            };
             Some((link, start::hold_process(pid).ok()?))
         };
         match joined.await {

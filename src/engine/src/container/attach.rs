@@ -24,6 +24,22 @@ pub struct Wish {
     pub detach_keys: Vec<u8>,
 }
 
+impl Wish {
+    /// The wish for these streams; only typing on a terminal is watched for the detach keys (docker's notation).
+    ///
+    /// # Errors
+    /// Invalid, docker's text, for keys that are none.
+    pub fn new(streams: Streams, tty: bool, keys: &str) -> Result<Self> {
+        let keys = parse_keys(keys)?;
+        let watched = tty && streams.stdin;
+        Ok(Self {
+            streams,
+            raw: tty,
+            detach_keys: if watched { keys } else { Vec::new() },
+        })
+    }
+}
+
 /// How an attachment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -102,13 +118,20 @@ impl Engine {
     ///
     /// # Errors
     /// Conflict, docker's texts, for a container that is paused or restarting.
-    pub async fn attach_container(&self, container: &Arc<Container>, streams: Streams) -> Result<oneshot::Receiver<UnixStream>> {
+    pub async fn attach_container(
+        &self,
+        container: &Arc<Container>,
+        streams: Streams,
+    ) -> Result<oneshot::Receiver<UnixStream>> {
         use super::record::Phase;
         let (to, receiver) = oneshot::channel();
         let view = container.view();
         match view.state.phase {
             Phase::Paused => {
-                return Err(Error::conflict(format!("Container {} is paused, unpause the container before attach.", view.id)));
+                return Err(Error::conflict(format!(
+                    "Container {} is paused, unpause the container before attach.",
+                    view.id
+                )));
             }
             Phase::Restarting => {
                 return Err(Error::conflict(format!(
@@ -117,8 +140,9 @@ impl Engine {
                 )));
             }
             Phase::Running => {
-                let mut stream =
-                    monitor::connect(&container.places.bundle).await.map_err(|e| Error::kernel("monitor", e))?;
+                let mut stream = monitor::connect(&container.places.bundle)
+                    .await
+                    .map_err(|e| Error::kernel("monitor", e))?;
                 monitor::ask(&mut stream, &Request::Attach(streams)).await?;
                 drop(to.send(stream));
             }
@@ -135,7 +159,10 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut from_monitor, mut to_monitor) = monitor.into_split();
-    let mut keys = Keys { keys: wish.detach_keys.clone(), matched: 0 };
+    let mut keys = Keys {
+        keys: wish.detach_keys.clone(),
+        matched: 0,
+    };
     let mut typed = vec![0; 16 * 1024];
     let mut typing = true;
     let mut frame = FrameReader::default();
@@ -185,11 +212,18 @@ where
 /// Whether a message says that the attached process is through.
 #[must_use]
 pub fn is_end(payload: &[u8]) -> bool {
-    matches!(serde_json::from_slice(payload), Ok(Reply::Exited(_) | Reply::ExecExited { .. }))
+    matches!(
+        serde_json::from_slice(payload),
+        Ok(Reply::Exited(_) | Reply::ExecExited { .. })
+    )
 }
 
 async fn send(to: &mut OwnedWriteHalf, bytes: &[u8]) -> bool {
-    bytes.is_empty() || to.write_all(&protocol::frame(Kind::Stdin, bytes)).await.is_ok()
+    bytes.is_empty()
+        || to
+            .write_all(&protocol::frame(Kind::Stdin, bytes))
+            .await
+            .is_ok()
 }
 
 /// Reads frames so that an interrupted read loses nothing: `select!` drops the reading future at will.
@@ -203,12 +237,17 @@ impl FrameReader {
     ///
     /// # Errors
     /// The kernel's, and frames no monitor sends.
-    pub async fn next(&mut self, from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<(Kind, Vec<u8>)>> {
+    pub async fn next(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+    ) -> std::io::Result<Option<(Kind, Vec<u8>)>> {
         loop {
             if let Some(header) = self.buffer.first_chunk::<{ protocol::HEADER }>() {
-                let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
+                let length =
+                    u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
                 let kind = Kind::from_byte(header[0]);
-                let kind = kind.ok_or_else(|| std::io::Error::other("monitor: a frame of unknown kind"))?;
+                let kind =
+                    kind.ok_or_else(|| std::io::Error::other("monitor: a frame of unknown kind"))?;
                 let whole = protocol::HEADER + length;
                 if self.buffer.len() >= whole {
                     let payload = self.buffer[protocol::HEADER..whole].to_vec();
@@ -236,7 +275,10 @@ mod tests {
 
     #[test]
     fn holds_back_a_half_sequence() {
-        let mut keys = Keys { keys: vec![16, 17], matched: 0 };
+        let mut keys = Keys {
+            keys: vec![16, 17],
+            matched: 0,
+        };
         assert_eq!(keys.filter(b"ab\x10"), (b"ab".to_vec(), false));
         assert_eq!(keys.filter(b"c"), (b"\x10c".to_vec(), false));
         assert_eq!(keys.filter(b"\x10\x11"), (Vec::new(), true));

@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 /// Unsupported for any instruction yet.
 pub fn apply(changes: &[String], config: RunConfig) -> Result<RunConfig> {
     match changes.iter().find(|change| !change.trim().is_empty()) {
-        Some(change) => Err(Error::unsupported(format!("change {change:?}: changes are not available"))),
+        Some(change) => Err(Error::unsupported(format!(
+            "change {change:?}: changes are not available"
+        ))),
         None => Ok(config),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gantry_api::container::create::{CreateRequest, CreateResponse};
 use gantry_api::container::{Config, HostConfig};
+use gantry_api::network::EndpointSettings;
 use gantry_store::rw::Base;
 
 use super::record::{Places, Record};
@@ -30,29 +31,41 @@ impl Engine {
     /// # Errors
     /// docker's refusals; not found for the image.
     pub fn create_container(&self, name: &str, request: CreateRequest) -> Result<CreateResponse> {
-        let CreateRequest { mut config, host_config: mut host, networking_config } = request;
+        let CreateRequest {
+            mut config,
+            host_config: mut host,
+            networking_config,
+        } = request;
         if config.image.is_empty() {
-            return Err(Error::invalid("config cannot be empty in order to create a container"));
+            return Err(Error::invalid(
+                "config cannot be empty in order to create a container",
+            ));
         }
         let image = self.store.resolve(&config.image)?;
-        merge::merge(&mut config, &merge::image_config(image.config.config.as_ref())?);
+        merge::merge(
+            &mut config,
+            &merge::image_config(image.config.config.as_ref())?,
+        );
         let warnings = self.settle(&mut config, &mut host)?;
         let id = names::id()?;
         if config.hostname.is_empty() && host.uts_mode != "host" {
-            config.hostname = if host.network_mode == "host" { own_hostname() } else { id[..12].to_owned() };
+            config.hostname = if host.network_mode == "host" {
+                own_hostname()
+            } else {
+                id[..12].to_owned()
+            };
         }
-        let words: Vec<String> = config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten()).cloned().collect();
-        let (path, args) = words.split_first().ok_or_else(|| Error::invalid("no command specified"))?;
-        let mut endpoints: std::collections::BTreeMap<_, _> = networking_config
-            .endpoints_config
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(name, settings)| (name, settings.unwrap_or_default()))
+        let words: Vec<String> = config
+            .entrypoint
+            .iter()
+            .flatten()
+            .chain(config.cmd.iter().flatten())
+            .cloned()
             .collect();
-        if endpoints.is_empty() && !host.network_mode.starts_with("container:") {
-            let mode = if host.network_mode == "default" { "bridge" } else { &host.network_mode };
-            endpoints.insert(mode.to_owned(), gantry_api::network::EndpointSettings::default());
-        }
+        let (path, args) = words
+            .split_first()
+            .ok_or_else(|| Error::invalid("no command specified"))?;
+        let endpoints = endpoints(networking_config, &host);
         let mut record = Record {
             id: id.clone(),
             created: clock::now(),
@@ -66,16 +79,16 @@ impl Engine {
             ..Record::default()
         };
         record.name = format!("/{}", self.reserve_name(name, &id)?);
-        match self.make(&record, &image.id) {
-            Ok(()) => {}
-            Err(error) => {
-                self.containers.forget(&id);
-                self.unmake(&id);
-                return Err(error);
-            }
+        if let Err(error) = self.make(&record, &image.id) {
+            self.containers.forget(&id);
+            self.unmake(&id);
+            return Err(error);
         }
         self.container_event(&record, "create", &[]);
-        Ok(CreateResponse { id, warnings: Some(warnings) })
+        Ok(CreateResponse {
+            id,
+            warnings: Some(warnings),
+        })
     }
 
     fn reserve_name(&self, wanted: &str, id: &str) -> Result<String> {
@@ -126,37 +139,20 @@ impl Engine {
         if host.log_config.driver.is_empty() {
             host.log_config.driver.clone_from(&self.options.log_driver);
             let options = self.options.log_options.clone();
-            host.log_config.config = Some(host.log_config.config.take().filter(|own| !own.is_empty()).unwrap_or(options));
+            host.log_config.config = Some(
+                host.log_config
+                    .config
+                    .take()
+                    .filter(|own| !own.is_empty())
+                    .unwrap_or(options),
+            );
         }
         super::logs::check(&host.log_config)?;
-        let unconfined = host.security_opt.iter().flatten().any(|option| option == "systempaths=unconfined");
-        if host.privileged || unconfined {
-            host.masked_paths = Some(host.masked_paths.take().unwrap_or_default());
-            host.readonly_paths = Some(host.readonly_paths.take().unwrap_or_default());
-        } else {
-            let all = |paths: &[&str]| Some(paths.iter().map(|path| (*path).to_owned()).collect());
-            host.masked_paths = host.masked_paths.take().or_else(|| all(&spec::MASKED));
-            host.readonly_paths = host.readonly_paths.take().or_else(|| all(&spec::READ_ONLY));
-        }
+        settle_paths(host);
         if host.resources.oom_kill_disable.is_none() && !self.machine.unified {
             host.resources.oom_kill_disable = Some(false);
         }
-        if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
-            return Err(Error::invalid(format!(
-                "the working directory '{}' is invalid, it needs to be an absolute path",
-                config.working_dir
-            )));
-        }
-        if !config.stop_signal.is_empty() {
-            super::kill::signal_number(&config.stop_signal)
-                .ok_or_else(|| Error::invalid(format!("invalid signal: {}", config.stop_signal)))?;
-        }
-        for entry in config.env.iter().flatten() {
-            if entry.is_empty() || entry.starts_with('=') {
-                return Err(Error::invalid(format!("invalid environment variable: {entry}")));
-            }
-        }
-        super::health::check(config.healthcheck.as_ref())?;
+        check_config(config)?;
         let mut warnings = Vec::new();
         if host.resources.oom_kill_disable == Some(true) && host.resources.memory == 0 {
             warnings.push(
@@ -170,11 +166,14 @@ impl Engine {
 
     fn make(&self, record: &Record, image: &gantry_store::Digest) -> Result<()> {
         let places = self.places(&record.id);
-        std::fs::create_dir_all(&places.home).map_err(|e| Error::kernel(places.home.display(), e))?;
-        self.store.create_rw(&record.id, &Base::Image(image.clone()), true)?;
+        std::fs::create_dir_all(&places.home)
+            .map_err(|e| Error::kernel(places.home.display(), e))?;
+        self.store
+            .create_rw(&record.id, &Base::Image(image.clone()), true)?;
         record.save(&places.home)?;
         record.save_state(&places.home)?;
-        self.containers.add(Arc::new(Container::new(record.clone(), places)));
+        self.containers
+            .add(Arc::new(Container::new(record.clone(), places)));
         Ok(())
     }
 
@@ -197,4 +196,61 @@ impl Engine {
 fn own_hostname() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
+}
+
+/// The networks to join: those named, else the one of the network mode.
+fn endpoints(
+    asked: gantry_api::container::create::NetworkingConfig,
+    host: &HostConfig,
+) -> std::collections::BTreeMap<String, EndpointSettings> {
+    let mut all: std::collections::BTreeMap<_, _> = asked
+        .endpoints_config
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, settings)| (name, settings.unwrap_or_default()))
+        .collect();
+    if all.is_empty() && !host.network_mode.starts_with("container:") {
+        all.insert(host.network_mode.clone(), EndpointSettings::default());
+    }
+    all
+}
+
+/// docker's masked and read-only paths, unless the container is to see them.
+fn settle_paths(host: &mut HostConfig) {
+    let unconfined = host
+        .security_opt
+        .iter()
+        .flatten()
+        .any(|option| option == "systempaths=unconfined");
+    if host.privileged || unconfined {
+        host.masked_paths = Some(host.masked_paths.take().unwrap_or_default());
+        host.readonly_paths = Some(host.readonly_paths.take().unwrap_or_default());
+    } else {
+        let all = |paths: &[&str]| Some(paths.iter().map(|path| (*path).to_owned()).collect());
+        host.masked_paths = host.masked_paths.take().or_else(|| all(&spec::MASKED));
+        host.readonly_paths = host.readonly_paths.take().or_else(|| all(&spec::READ_ONLY));
+    }
+}
+
+/// Checks the portable part.
+fn check_config(config: &Config) -> Result<()> {
+    if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
+        return Err(Error::invalid(format!(
+            "the working directory '{}' is invalid, it needs to be an absolute path",
+            config.working_dir
+        )));
+    }
+    if !config.stop_signal.is_empty() {
+        super::kill::signal_number(&config.stop_signal)
+            .ok_or_else(|| Error::invalid(format!("invalid signal: {}", config.stop_signal)))?;
+    }
+    for entry in config.env.iter().flatten() {
+        if entry.is_empty() || entry.starts_with('=') {
+            return Err(Error::invalid(format!(
+                "invalid environment variable: {entry}"
+            )));
+        }
+    }
+    super::health::check(config.healthcheck.as_ref())?;
+    Ok(())
 }

@@ -40,7 +40,11 @@ impl Exec {
     pub fn inspect(&self) -> ExecInspect {
         let state = *lock(&self.state);
         let words = self.request.cmd.clone().unwrap_or_default();
-        let (entrypoint, arguments) = words.split_first().map_or((String::new(), Vec::new()), |(first, rest)| (first.clone(), rest.to_vec()));
+        let (entrypoint, arguments) = words
+            .split_first()
+            .map_or((String::new(), Vec::new()), |(first, rest)| {
+                (first.clone(), rest.to_vec())
+            });
         ExecInspect {
             id: self.id.clone(),
             running: state.running,
@@ -100,9 +104,18 @@ impl Engine {
         attach::parse_keys(&request.detach_keys)?;
         let id = names::id()?;
         let command = request.cmd.clone().unwrap_or_default().join(" ");
-        let exec = Exec { id: id.clone(), container: container.id.clone(), request, state: Mutex::default() };
+        let exec = Exec {
+            id: id.clone(),
+            container: container.id.clone(),
+            request,
+            state: Mutex::default(),
+        };
         lock(&container.execs).insert(id.clone(), Arc::new(exec));
-        self.container_event(&view, &format!("exec_create: {command}"), &[("execID", id.clone())]);
+        self.container_event(
+            &view,
+            &format!("exec_create: {command}"),
+            &[("execID", id.clone())],
+        );
         Ok(id)
     }
 
@@ -124,7 +137,13 @@ impl Engine {
     ///
     /// # Errors
     /// Conflict if it has been started or the container stopped; the runtime's refusal.
-    pub async fn start_exec(&self, container: &Container, exec: &Exec, streams: Streams, size: (u16, u16)) -> Result<UnixStream> {
+    pub async fn start_exec(
+        &self,
+        container: &Container,
+        exec: &Exec,
+        streams: Streams,
+        size: (u16, u16),
+    ) -> Result<UnixStream> {
         let view = container.view();
         may_exec(&view)?;
         {
@@ -133,10 +152,15 @@ impl Engine {
                 return Err(Error::conflict(format!("exec {} has already run", exec.id)));
             }
             if std::mem::replace(&mut state.started, true) {
-                return Err(Error::conflict(format!("exec {} has already been started", exec.id)));
+                return Err(Error::conflict(format!(
+                    "exec {} has already been started",
+                    exec.id
+                )));
             }
         }
-        let started = self.exec_process(container, exec, &view, streams, size).await;
+        let started = self
+            .exec_process(container, exec, &view, streams, size)
+            .await;
         match started {
             Ok((stream, pid)) => {
                 {
@@ -146,22 +170,42 @@ impl Engine {
                     state.pid = pid;
                 }
                 let command = exec.request.cmd.clone().unwrap_or_default().join(" ");
-                self.container_event(&view, &format!("exec_start: {command}"), &[("execID", exec.id.clone())]);
+                self.container_event(
+                    &view,
+                    &format!("exec_start: {command}"),
+                    &[("execID", exec.id.clone())],
+                );
                 Ok(stream)
             }
             Err(error) => {
                 let lower = error.message.to_lowercase();
-                let missing = lower.contains("executable file not found") || lower.contains("no such file or directory");
-                let denied = lower.contains("permission denied") || lower.contains("is a directory");
+                let missing = lower.contains("executable file not found")
+                    || lower.contains("no such file or directory");
+                let denied =
+                    lower.contains("permission denied") || lower.contains("is a directory");
                 exec.end(if missing { 127 } else { 126 });
                 let text = format!("OCI runtime exec failed: {}: unknown", error.message);
-                Err(if missing || denied { Error::invalid(text) } else { Error::internal(text) })
+                Err(if missing || denied {
+                    Error::invalid(text)
+                } else {
+                    Error::internal(text)
+                })
             }
         }
     }
 
-    async fn exec_process(&self, container: &Container, exec: &Exec, view: &Record, streams: Streams, size: (u16, u16)) -> Result<(UnixStream, i32)> {
-        let file = container.places.bundle.join(format!("exec-{}.json", &exec.id[..16]));
+    async fn exec_process(
+        &self,
+        container: &Container,
+        exec: &Exec,
+        view: &Record,
+        streams: Streams,
+        size: (u16, u16),
+    ) -> Result<(UnixStream, i32)> {
+        let file = container
+            .places
+            .bundle
+            .join(format!("exec-{}.json", &exec.id[..16]));
         let (own, request, path) = (view.clone(), exec.request.clone(), file.clone());
         blocking(move || {
             let process = process_of(&own, &request)?;
@@ -169,15 +213,25 @@ impl Engine {
             std::fs::write(&path, bytes).map_err(|e| Error::kernel(path.display(), e))
         })
         .await?;
-        let mut stream = monitor::connect(&container.places.bundle).await.map_err(|e| Error::kernel("monitor", e))?;
-        let request = Request::Exec { id: exec.id.clone(), process: file.clone(), tty: exec.request.tty, size, streams };
+        let mut stream = monitor::connect(&container.places.bundle)
+            .await
+            .map_err(|e| Error::kernel("monitor", e))?;
+        let request = Request::Exec {
+            id: exec.id.clone(),
+            process: file.clone(),
+            tty: exec.request.tty,
+            size,
+            streams,
+        };
         let reply = monitor::ask(&mut stream, &request).await;
         if let Err(error) = std::fs::remove_file(&file) {
             tracing::debug!("{}: {error}", file.display());
         }
         match reply? {
             Reply::Executed { pid } => Ok((stream, pid)),
-            other => Err(Error::internal(format!("the monitor answered {other:?} to an exec"))),
+            other => Err(Error::internal(format!(
+                "the monitor answered {other:?} to an exec"
+            ))),
         }
     }
 
@@ -192,7 +246,10 @@ impl Engine {
         // docker forgets ended sessions after a while; here the newest hundred stay.
         let mut execs = lock(&container.execs);
         if execs.len() > 100 {
-            let old = execs.iter().find(|(key, exec)| *key != id && lock(&exec.state).code.is_some()).map(|(key, _)| key.clone());
+            let old = execs
+                .iter()
+                .find(|(key, exec)| *key != id && lock(&exec.state).code.is_some())
+                .map(|(key, _)| key.clone());
             old.map(|key| execs.remove(&key));
         }
     }
@@ -202,11 +259,18 @@ impl Engine {
 fn may_exec(view: &Record) -> Result<()> {
     match view.state.phase {
         Phase::Running => Ok(()),
-        Phase::Paused => Err(Error::conflict(format!("Container {} is paused, unpause the container before exec", view.id))),
-        Phase::Restarting => {
-            Err(Error::conflict(format!("Container {} is restarting, wait until the container is running", view.id)))
-        }
-        _ => Err(Error::conflict(format!("container {} is not running", view.id))),
+        Phase::Paused => Err(Error::conflict(format!(
+            "Container {} is paused, unpause the container before exec",
+            view.id
+        ))),
+        Phase::Restarting => Err(Error::conflict(format!(
+            "Container {} is restarting, wait until the container is running",
+            view.id
+        ))),
+        _ => Err(Error::conflict(format!(
+            "container {} is not running",
+            view.id
+        ))),
     }
 }
 
@@ -214,22 +278,42 @@ fn may_exec(view: &Record) -> Result<()> {
 fn process_of(view: &Record, request: &ExecRequest) -> Result<serde_json::Value> {
     // The process sees the container's root as its first process does, mounts and all.
     let root = PathBuf::from(format!("/proc/{}/root", view.state.pid));
-    let user = if request.user.is_empty() { &view.config.user } else { &request.user };
-    let extra = if request.user.is_empty() { view.host.group_add.as_deref().unwrap_or_default() } else { &[] };
+    let user = if request.user.is_empty() {
+        &view.config.user
+    } else {
+        &request.user
+    };
+    let extra = if request.user.is_empty() {
+        view.host.group_add.as_deref().unwrap_or_default()
+    } else {
+        &[]
+    };
     let user = spec::users::find(&root, user, extra)?;
-    let capabilities = if request.privileged { spec::capabilities::available() } else { spec::capabilities::wanted(&view.host)? };
+    let capabilities = if request.privileged {
+        spec::capabilities::available()
+    } else {
+        spec::capabilities::wanted(&view.host)?
+    };
     let mut environment = spec::environment(view);
     environment.retain(|entry| entry != "TERM=xterm");
     if request.tty {
         environment.push("TERM=xterm".into());
     }
     spec::override_environment(&mut environment, request.env.iter().flatten());
-    let directory = if request.working_dir.is_empty() { &view.config.working_dir } else { &request.working_dir };
+    let directory = if request.working_dir.is_empty() {
+        &view.config.working_dir
+    } else {
+        &request.working_dir
+    };
     let arguments = request.cmd.clone().unwrap_or_default();
     let mut process = spec::process(&user, &arguments, &environment, directory, &capabilities);
     process["terminal"] = serde_json::json!(request.tty);
     process["noNewPrivileges"] = serde_json::json!(
-        view.host.security_opt.iter().flatten().any(|option| option.starts_with("no-new-privileges") && !option.ends_with("false"))
+        view.host
+            .security_opt
+            .iter()
+            .flatten()
+            .any(|option| option.starts_with("no-new-privileges") && !option.ends_with("false"))
     );
     Ok(process)
 }

@@ -44,7 +44,11 @@ impl Engine {
         let before = container.view();
         let again = super::restart::wanted(&before, exit.code);
         let stored = container.change_state(|state| {
-            state.phase = if again { Phase::Restarting } else { Phase::Exited };
+            state.phase = if again {
+                Phase::Restarting
+            } else {
+                Phase::Exited
+            };
             state.pid = 0;
             state.exit_code = exit.code;
             state.oom_killed = exit.oom_killed;
@@ -65,14 +69,20 @@ impl Engine {
         if exit.oom_killed {
             self.container_event(&record, "oom", &[]);
         }
-        let ran = match (clock::nanos_of(&exit.at), clock::nanos_of(&record.state.started_at)) {
+        let ran = match (
+            clock::nanos_of(&exit.at),
+            clock::nanos_of(&record.state.started_at),
+        ) {
             (Some(end), Some(start)) => (end - start).max(0) / 1_000_000_000,
             _ => 0,
         };
         self.container_event(
             &record,
             "die",
-            &[("execDuration", ran.to_string()), ("exitCode", exit.code.to_string())],
+            &[
+                ("execDuration", ran.to_string()),
+                ("exitCode", exit.code.to_string()),
+            ],
         );
         // Only now: whoever waits sees the events of the end already sent.
         container.changed.send_modify(|count| *count += 1);
@@ -83,11 +93,23 @@ impl Engine {
         let record = container.view();
         let message = "the container's monitor was killed";
         tracing::warn!("container {}: {message}", record.id);
-        if let Err(error) = self.run_runtime(&record.host.runtime, &["delete", "--force", &record.id], None).await {
+        if let Err(error) = self
+            .run_runtime(
+                &record.host.runtime,
+                &["delete", "--force", &record.id],
+                None,
+            )
+            .await
+        {
             tracing::warn!("container {}: {error}", record.id);
         }
         container.change(|record| record.state.error = message.into());
-        Exit { code: 137, at: clock::now(), oom_killed: false, started: true }
+        Exit {
+            code: 137,
+            at: clock::now(),
+            oom_killed: false,
+            started: true,
+        }
     }
 }
 

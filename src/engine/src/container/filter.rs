@@ -9,10 +9,32 @@ use crate::error::{Error, Result};
 use crate::events::has_label;
 
 const KNOWN: [&str; 16] = [
-    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network",
-    "publish", "since", "status", "volume", "label!",
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+    "label!",
 ];
-const STATES: [&str; 7] = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
+const STATES: [&str; 7] = [
+    "created",
+    "restarting",
+    "running",
+    "removing",
+    "paused",
+    "exited",
+    "dead",
+];
 
 /// Filters made ready.
 #[derive(Debug)]
@@ -32,7 +54,15 @@ impl<'a> Test<'a> {
     /// Invalid for an unknown filter or value, not found for a container.
     pub fn new(engine: &Engine, filters: &'a Filters) -> Result<Self> {
         filters.only(&KNOWN[..15])?;
-        let time = |name: &str| filters.get(name).next().map(|wanted| Ok::<_, Error>(engine.containers.find(wanted)?.view().created.clone())).transpose();
+        let time = |name: &str| {
+            filters
+                .get(name)
+                .next()
+                .map(|wanted| {
+                    Ok::<_, Error>(engine.containers.find(wanted)?.view().created.clone())
+                })
+                .transpose()
+        };
         for wanted in filters.get("status") {
             if !STATES.contains(&wanted) {
                 return Err(Error::invalid(format!("invalid filter 'status={wanted}'")));
@@ -44,10 +74,14 @@ impl<'a> Test<'a> {
             }
         }
         let exited = filters.get("exited").map(|text| {
-            text.parse().map_err(|_| Error::invalid(format!("invalid filter 'exited={text}'")))
+            text.parse()
+                .map_err(|_| Error::invalid(format!("invalid filter 'exited={text}'")))
         });
         let ancestors = filters.get("ancestor").map(|name| {
-            engine.store.resolve(name).map_or_else(|_| name.to_owned(), |image| image.id.to_string())
+            engine
+                .store
+                .resolve(name)
+                .map_or_else(|_| name.to_owned(), |image| image.id.to_string())
         });
         Ok(Self {
             filters,
@@ -62,40 +96,72 @@ impl<'a> Test<'a> {
     /// Whether a container passes all of them.
     #[must_use]
     pub fn passes(&self, record: &Record) -> bool {
-        let any = |name: &str, test: &dyn Fn(&str) -> bool| !self.filters.contains(name) || self.filters.get(name).any(test);
+        let any = |name: &str, test: &dyn Fn(&str) -> bool| {
+            !self.filters.contains(name) || self.filters.get(name).any(test)
+        };
         let labels = record.config.labels.clone().unwrap_or_default();
-        let health = record.state.health.as_ref().map_or("none", |health| health.status.as_str());
+        let health = record
+            .state
+            .health
+            .as_ref()
+            .map_or("none", |health| health.status.as_str());
         any("id", &|wanted| record.id.starts_with(wanted))
             && any("name", &|wanted| name_matches(wanted, &record.name))
-            && self.filters.get("label").all(|wanted| has_label(&labels, wanted))
+            && self
+                .filters
+                .get("label")
+                .all(|wanted| has_label(&labels, wanted))
             && any("status", &|wanted| record.state.phase.word() == wanted)
             && any("health", &|wanted| health == wanted)
             && any("is-task", &|wanted| !gantry_api::query::boolean(wanted))
             && any("isolation", &|wanted| wanted == record.host.isolation)
             && any("volume", &|wanted| {
-                record.mounts.iter().any(|mount| mount.point.name == wanted || mount.point.source == wanted || mount.point.destination == wanted)
+                record.mounts.iter().any(|mount| {
+                    mount.point.name == wanted
+                        || mount.point.source == wanted
+                        || mount.point.destination == wanted
+                })
             })
             && any("publish", &|wanted| published(record, wanted))
             && any("expose", &|wanted| exposed(record, wanted))
             && (self.ancestors.is_empty() || self.ancestors.contains(&record.image))
-            && (self.exited.is_empty() || (record.state.exits > 0 && !record.state.lives() && self.exited.contains(&record.state.exit_code)))
-            && self.before.as_ref().is_none_or(|time| record.created < *time)
-            && self.since.as_ref().is_none_or(|time| record.created > *time)
-            && (self.networks.is_empty() || self.networks.iter().any(|wanted| on_network(record, wanted)))
+            && (self.exited.is_empty()
+                || (record.state.exits > 0
+                    && !record.state.lives()
+                    && self.exited.contains(&record.state.exit_code)))
+            && self
+                .before
+                .as_ref()
+                .is_none_or(|time| record.created < *time)
+            && self
+                .since
+                .as_ref()
+                .is_none_or(|time| record.created > *time)
+            && (self.networks.is_empty()
+                || self
+                    .networks
+                    .iter()
+                    .any(|wanted| on_network(record, wanted)))
     }
 }
 
 fn on_network(record: &Record, wanted: &str) -> bool {
     let now = record.state.network.networks.iter().flatten();
     record.endpoints.contains_key(wanted)
-        || now.into_iter().any(|(name, endpoint)| name == wanted || (!wanted.is_empty() && endpoint.network_id.starts_with(wanted)))
+        || now.into_iter().any(|(name, endpoint)| {
+            name == wanted || (!wanted.is_empty() && endpoint.network_id.starts_with(wanted))
+        })
 }
 
 /// docker matches names as regular expressions; the forms in use are a part of the name, `^` and `$`.
 fn name_matches(wanted: &str, name: &str) -> bool {
     let bare = name.trim_start_matches('/');
-    let (start, rest) = wanted.strip_prefix('^').map_or((false, wanted), |rest| (true, rest));
-    let (end, core) = rest.strip_suffix('$').map_or((false, rest), |core| (true, core));
+    let (start, rest) = wanted
+        .strip_prefix('^')
+        .map_or((false, wanted), |rest| (true, rest));
+    let (end, core) = rest
+        .strip_suffix('$')
+        .map_or((false, rest), |core| (true, core));
     let hit = |name: &str| match (start, end) {
         (true, true) => name == core,
         (true, false) => name.starts_with(core),
@@ -113,18 +179,36 @@ fn port_range(wanted: &str) -> Option<(u16, u16, &str)> {
 }
 
 fn published(record: &Record, wanted: &str) -> bool {
-    let Some((first, last, protocol)) = port_range(wanted) else { return false };
-    record.host.port_bindings.iter().flatten().any(|(name, bindings)| {
-        let kind = name.split_once('/').map_or("tcp", |(_, kind)| kind);
-        kind == protocol && bindings.iter().flatten().any(|binding| binding.host_port.parse().is_ok_and(|port: u16| (first..=last).contains(&port)))
-    })
+    let Some((first, last, protocol)) = port_range(wanted) else {
+        return false;
+    };
+    record
+        .host
+        .port_bindings
+        .iter()
+        .flatten()
+        .any(|(name, bindings)| {
+            let kind = name.split_once('/').map_or("tcp", |(_, kind)| kind);
+            kind == protocol
+                && bindings.iter().flatten().any(|binding| {
+                    binding
+                        .host_port
+                        .parse()
+                        .is_ok_and(|port: u16| (first..=last).contains(&port))
+                })
+        })
 }
 
 fn exposed(record: &Record, wanted: &str) -> bool {
-    let Some((first, last, protocol)) = port_range(wanted) else { return false };
+    let Some((first, last, protocol)) = port_range(wanted) else {
+        return false;
+    };
     record.config.exposed_ports.keys().any(|name| {
         let (number, kind) = name.split_once('/').unwrap_or((name, "tcp"));
-        kind == protocol && number.parse().is_ok_and(|port: u16| (first..=last).contains(&port))
+        kind == protocol
+            && number
+                .parse()
+                .is_ok_and(|port: u16| (first..=last).contains(&port))
     })
 }
 
@@ -138,8 +222,14 @@ pub fn prunes(filters: &Filters, record: &Record) -> Result<bool> {
     let until = filters.get("until").next().map(|text| {
         clock::parse(text).ok_or_else(|| Error::invalid(format!("invalid filter 'until={text}'")))
     });
-    let old = until.transpose()?.is_none_or(|time| clock::nanos_of(&record.created).is_some_and(|made| made < time));
+    let old = until
+        .transpose()?
+        .is_none_or(|time| clock::nanos_of(&record.created).is_some_and(|made| made < time));
     Ok(old
-        && filters.get("label").all(|wanted| has_label(&labels, wanted))
-        && !filters.get("label!").any(|wanted| has_label(&labels, wanted)))
+        && filters
+            .get("label")
+            .all(|wanted| has_label(&labels, wanted))
+        && !filters
+            .get("label!")
+            .any(|wanted| has_label(&labels, wanted)))
 }

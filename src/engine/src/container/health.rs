@@ -38,7 +38,9 @@ pub fn check(probe: Option<&Healthcheck>) -> Result<()> {
         ("StartInterval", probe.start_interval),
     ] {
         if value != 0 && value < 1_000_000 {
-            return Err(Error::invalid(format!("{name} in Healthcheck cannot be less than 1ms")));
+            return Err(Error::invalid(format!(
+                "{name} in Healthcheck cannot be less than 1ms"
+            )));
         }
     }
     if probe.retries < 0 {
@@ -55,7 +57,11 @@ fn command(record: &Record) -> Option<Vec<String>> {
         "CMD" => Some(rest.to_vec()),
         "CMD-SHELL" => {
             let shell = &record.config.shell;
-            let mut words = if shell.is_empty() { vec!["/bin/sh".to_owned(), "-c".into()] } else { shell.clone() };
+            let mut words = if shell.is_empty() {
+                vec!["/bin/sh".to_owned(), "-c".into()]
+            } else {
+                shell.clone()
+            };
             words.extend(rest.first().cloned());
             Some(words)
         }
@@ -64,7 +70,10 @@ fn command(record: &Record) -> Option<Vec<String>> {
 }
 
 fn or(nanos: i64, default: Duration) -> Duration {
-    u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map_or(default, Duration::from_nanos)
+    u64::try_from(nanos)
+        .ok()
+        .filter(|nanos| *nanos > 0)
+        .map_or(default, Duration::from_nanos)
 }
 
 impl Engine {
@@ -77,7 +86,11 @@ impl Engine {
         };
         if record.state.health.is_none() || record.state.started_at > record.state.finished_at {
             container.change(|record| {
-                record.state.health = Some(Health { status: "starting".into(), failing_streak: 0, log: Some(Vec::new()) });
+                record.state.health = Some(Health {
+                    status: "starting".into(),
+                    failing_streak: 0,
+                    log: Some(Vec::new()),
+                });
             });
         }
         let (engine, own) = (self.clone(), container.clone());
@@ -88,43 +101,92 @@ impl Engine {
     }
 
     async fn probe_on(self: &Arc<Self>, container: &Arc<Container>, words: &[String]) {
-        let settings = container.view().config.healthcheck.clone().unwrap_or_default();
+        let settings = container
+            .view()
+            .config
+            .healthcheck
+            .clone()
+            .unwrap_or_default();
         let began = Instant::now();
         let grace = or(settings.start_period, Duration::ZERO);
         loop {
-            let starting = container.view().state.health.as_ref().is_none_or(|health| health.status == "starting");
+            let starting = container
+                .view()
+                .state
+                .health
+                .as_ref()
+                .is_none_or(|health| health.status == "starting");
             let early = starting && began.elapsed() < grace;
-            let pause = if early { or(settings.start_interval, START_INTERVAL) } else { or(settings.interval, INTERVAL) };
+            let pause = if early {
+                or(settings.start_interval, START_INTERVAL)
+            } else {
+                or(settings.interval, INTERVAL)
+            };
             tokio::time::sleep(pause).await;
             match container.view().state.phase {
                 Phase::Running => {}
                 Phase::Paused => continue,
                 _ => return,
             }
-            let result = self.probe_once(container, words, or(settings.timeout, TIMEOUT)).await;
+            let result = self
+                .probe_once(container, words, or(settings.timeout, TIMEOUT))
+                .await;
             self.note(container, result, &settings, began.elapsed() < grace);
         }
     }
 
-    async fn probe_once(&self, container: &Arc<Container>, words: &[String], patience: Duration) -> Probe {
+    async fn probe_once(
+        &self,
+        container: &Arc<Container>,
+        words: &[String],
+        patience: Duration,
+    ) -> Probe {
         let start = clock::now();
         let mut output = Vec::new();
         let running = self.probe_process(container, words, &mut output);
         let (exit_code, output) = match tokio::time::timeout(patience, running).await {
             Ok(Ok(code)) => (code, String::from_utf8_lossy(&output).into_owned()),
             Ok(Err(error)) => (-1, error.message),
-            Err(_) => (-1, format!("Health check exceeded timeout ({}s)", patience.as_secs_f64())),
+            Err(_) => (
+                -1,
+                format!(
+                    "Health check exceeded timeout ({}s)",
+                    patience.as_secs_f64()
+                ),
+            ),
         };
-        Probe { start, end: clock::now(), exit_code: i64::from(exit_code), output }
+        Probe {
+            start,
+            end: clock::now(),
+            exit_code: i64::from(exit_code),
+            output,
+        }
     }
 
-    async fn probe_process(&self, container: &Arc<Container>, words: &[String], output: &mut Vec<u8>) -> Result<i32> {
-        let request = ExecRequest { cmd: Some(words.to_vec()), attach_stdout: true, attach_stderr: true, ..ExecRequest::default() };
+    async fn probe_process(
+        &self,
+        container: &Arc<Container>,
+        words: &[String],
+        output: &mut Vec<u8>,
+    ) -> Result<i32> {
+        let request = ExecRequest {
+            cmd: Some(words.to_vec()),
+            attach_stdout: true,
+            attach_stderr: true,
+            ..ExecRequest::default()
+        };
         let id = self.create_exec(container, request)?;
         let (_, exec) = self.find_exec(&id)?;
-        let streams = Streams { stdin: false, stdout: true, stderr: true };
+        let streams = Streams {
+            stdin: false,
+            stdout: true,
+            stderr: true,
+        };
         let mut stream = self.start_exec(container, &exec, streams, (0, 0)).await?;
-        while let Some((kind, payload)) = monitor::next(&mut stream).await.map_err(|e| Error::kernel("monitor", e))? {
+        while let Some((kind, payload)) = monitor::next(&mut stream)
+            .await
+            .map_err(|e| Error::kernel("monitor", e))?
+        {
             match kind {
                 Kind::Message => {
                     if let Ok(Reply::ExecExited { code, .. }) = serde_json::from_slice(&payload) {
@@ -137,12 +199,24 @@ impl Engine {
                 }
             }
         }
-        Err(Error::internal("the container ended during its health check"))
+        Err(Error::internal(
+            "the container ended during its health check",
+        ))
     }
 
     fn note(&self, container: &Container, probe: Probe, settings: &Healthcheck, in_grace: bool) {
-        let retries = if settings.retries == 0 { RETRIES } else { settings.retries };
-        let before = container.view().state.health.as_ref().map(|health| health.status.clone()).unwrap_or_default();
+        let retries = if settings.retries == 0 {
+            RETRIES
+        } else {
+            settings.retries
+        };
+        let before = container
+            .view()
+            .state
+            .health
+            .as_ref()
+            .map(|health| health.status.clone())
+            .unwrap_or_default();
         let stored = container.change_state(|state| {
             let health = state.health.get_or_insert_default();
             let good = probe.exit_code == 0;
@@ -165,7 +239,12 @@ impl Engine {
             tracing::warn!("container {}: {error}", container.id);
         }
         let view = container.view();
-        let now = view.state.health.as_ref().map(|health| health.status.clone()).unwrap_or_default();
+        let now = view
+            .state
+            .health
+            .as_ref()
+            .map(|health| health.status.clone())
+            .unwrap_or_default();
         if now != before {
             self.container_event(&view, &format!("health_status: {now}"), &[]);
         }

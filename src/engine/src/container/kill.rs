@@ -26,17 +26,28 @@ pub fn signal_number(text: &str) -> Option<i32> {
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     // glibc keeps the two lowest real-time signals of the kernel's 32 to 64 for itself.
     if let Some(rest) = name.strip_prefix("RTMIN") {
-        let plus: i32 = if rest.is_empty() { 0 } else { rest.strip_prefix('+')?.parse().ok()? };
+        let plus: i32 = if rest.is_empty() {
+            0
+        } else {
+            rest.strip_prefix('+')?.parse().ok()?
+        };
         return (0..=30).contains(&plus).then_some(34 + plus);
     }
     if let Some(rest) = name.strip_prefix("RTMAX") {
-        let minus: i32 = if rest.is_empty() { 0 } else { rest.strip_prefix('-')?.parse().ok()? };
+        let minus: i32 = if rest.is_empty() {
+            0
+        } else {
+            rest.strip_prefix('-')?.parse().ok()?
+        };
         return (0..=30).contains(&minus).then_some(64 - minus);
     }
     match name {
         "CLD" => Some(Signal::SIGCHLD as i32),
         "POLL" => Some(Signal::SIGIO as i32),
-        name => format!("SIG{name}").parse::<Signal>().ok().map(|signal| signal as i32),
+        name => format!("SIG{name}")
+            .parse::<Signal>()
+            .ok()
+            .map(|signal| signal as i32),
     }
 }
 
@@ -47,10 +58,15 @@ impl Engine {
     /// Invalid for no signal, conflict if it does not run; docker's texts.
     pub async fn kill_container(&self, container: &Container, signal: &str) -> Result<()> {
         let signal = if signal.is_empty() { "KILL" } else { signal };
-        let number = signal_number(signal).ok_or_else(|| Error::invalid(format!("invalid signal: {signal}")))?;
+        let number = signal_number(signal)
+            .ok_or_else(|| Error::invalid(format!("invalid signal: {signal}")))?;
         let view = container.view();
         if !view.state.lives() {
-            return Err(Error::conflict(format!("cannot kill container: {}: container {} is not running", view.short_name(), view.id)));
+            return Err(Error::conflict(format!(
+                "cannot kill container: {}: container {} is not running",
+                view.short_name(),
+                view.id
+            )));
         }
         // Only the end that follows such a signal is the user's wish; the policy stays in force after a HUP.
         let stop = view.config.stop_signal.as_str();
@@ -61,7 +77,8 @@ impl Engine {
         self.send_signal(container, number)?;
         if number == 9 && view.state.phase == Phase::Paused {
             // A frozen process dies of SIGKILL in cgroup v2 only.
-            self.run_runtime(&view.host.runtime, &["resume", &view.id], None).await?;
+            self.run_runtime(&view.host.runtime, &["resume", &view.id], None)
+                .await?;
         }
         if number == 9 {
             ended_within(container, view.state.exits, KILL_WAIT).await;
@@ -72,7 +89,10 @@ impl Engine {
     fn send_signal(&self, container: &Container, number: i32) -> Result<()> {
         let held = lock(&container.process);
         let Some(process) = held.as_ref() else {
-            return Err(Error::conflict(format!("container {} is not running", container.id)));
+            return Err(Error::conflict(format!(
+                "container {} is not running",
+                container.id
+            )));
         };
         // The process may have ended a moment ago: then there is nothing to signal.
         if let Err(errno) = sys::process::signal(process.as_fd(), number) {
@@ -87,7 +107,12 @@ impl Engine {
     ///
     /// # Errors
     /// Not modified if it does not run; internal if it cannot be killed.
-    pub async fn stop_container(&self, container: &Arc<Container>, signal: &str, timeout: Option<i64>) -> Result<()> {
+    pub async fn stop_container(
+        &self,
+        container: &Arc<Container>,
+        signal: &str,
+        timeout: Option<i64>,
+    ) -> Result<()> {
         let view = container.view();
         if view.state.phase == Phase::Restarting {
             container.call_off.notify_waiters();
@@ -105,9 +130,14 @@ impl Engine {
         if !view.state.lives() {
             return Err(Error::not_modified());
         }
-        let named = if signal.is_empty() { view.config.stop_signal.as_str() } else { signal };
+        let named = if signal.is_empty() {
+            view.config.stop_signal.as_str()
+        } else {
+            signal
+        };
         let named = if named.is_empty() { "TERM" } else { named };
-        let number = signal_number(named).ok_or_else(|| Error::invalid(format!("invalid signal: {named}")))?;
+        let number = signal_number(named)
+            .ok_or_else(|| Error::invalid(format!("invalid signal: {named}")))?;
         let timeout = timeout.or(view.config.stop_timeout).unwrap_or(STOP_TIMEOUT);
         container.change_state(|state| state.stopped_by_user = true)?;
         self.send_signal(container, number)?;
@@ -136,7 +166,12 @@ impl Engine {
     ///
     /// # Errors
     /// As stop and start.
-    pub async fn restart_container(self: &Arc<Self>, container: &Arc<Container>, signal: &str, timeout: Option<i64>) -> Result<()> {
+    pub async fn restart_container(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        signal: &str,
+        timeout: Option<i64>,
+    ) -> Result<()> {
         match self.stop_container(container, signal, timeout).await {
             Err(error) if error.kind != crate::error::Kind::NotModified => return Err(error),
             _ => {}
@@ -158,13 +193,27 @@ impl Engine {
         let view = container.view();
         match view.state.phase {
             Phase::Running => {}
-            Phase::Paused => return Err(Error::conflict(format!("Container {} is already paused", view.id))),
-            Phase::Restarting => {
-                return Err(Error::conflict(format!("Container {} is restarting, wait until the container is running", view.id)));
+            Phase::Paused => {
+                return Err(Error::conflict(format!(
+                    "Container {} is already paused",
+                    view.id
+                )));
             }
-            _ => return Err(Error::conflict(format!("container {} is not running", view.id))),
+            Phase::Restarting => {
+                return Err(Error::conflict(format!(
+                    "Container {} is restarting, wait until the container is running",
+                    view.id
+                )));
+            }
+            _ => {
+                return Err(Error::conflict(format!(
+                    "container {} is not running",
+                    view.id
+                )));
+            }
         }
-        self.run_runtime(&view.host.runtime, &["pause", &view.id], None).await?;
+        self.run_runtime(&view.host.runtime, &["pause", &view.id], None)
+            .await?;
         container.change_state(|state| state.phase = Phase::Paused)?;
         self.container_event(&view, "pause", &[]);
         Ok(())
@@ -178,9 +227,13 @@ impl Engine {
         let _life = container.life.lock().await;
         let view = container.view();
         if view.state.phase != Phase::Paused {
-            return Err(Error::conflict(format!("Container {} is not paused", view.id)));
+            return Err(Error::conflict(format!(
+                "Container {} is not paused",
+                view.id
+            )));
         }
-        self.run_runtime(&view.host.runtime, &["resume", &view.id], None).await?;
+        self.run_runtime(&view.host.runtime, &["resume", &view.id], None)
+            .await?;
         container.change_state(|state| state.phase = Phase::Running)?;
         self.container_event(&view, "unpause", &[]);
         Ok(())

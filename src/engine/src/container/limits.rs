@@ -21,17 +21,29 @@ pub fn check(limits: &mut Resources, update: bool) -> Result<()> {
         return refuse("Minimum memoryswap limit should be larger than memory limit, see usage");
     }
     if limits.memory == 0 && limits.memory_swap > 0 && !update {
-        return refuse("You should always set the Memory limit when using Memoryswap limit, see usage");
+        return refuse(
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        );
     }
-    if limits.memory_swappiness.is_some_and(|value| !(-1..=100).contains(&value)) {
+    if limits
+        .memory_swappiness
+        .is_some_and(|value| !(-1..=100).contains(&value))
+    {
         let value = limits.memory_swappiness.unwrap_or_default();
-        return Err(Error::invalid(format!("Invalid value: {value}, valid memory swappiness range is 0-100")));
+        return Err(Error::invalid(format!(
+            "Invalid value: {value}, valid memory swappiness range is 0-100"
+        )));
     }
     if limits.memory_reservation != 0 && limits.memory_reservation < LEAST_MEMORY {
         return refuse("Minimum memory reservation allowed is 6MB");
     }
-    if limits.memory > 0 && limits.memory_reservation > 0 && limits.memory < limits.memory_reservation {
-        return refuse("Minimum memory limit can not be less than memory reservation limit, see usage");
+    if limits.memory > 0
+        && limits.memory_reservation > 0
+        && limits.memory < limits.memory_reservation
+    {
+        return refuse(
+            "Minimum memory limit can not be less than memory reservation limit, see usage",
+        );
     }
     if limits.kernel_memory > 0 {
         return refuse("kernel memory limits are not supported: use --memory");
@@ -54,7 +66,8 @@ pub fn check(limits: &mut Resources, update: bool) -> Result<()> {
 
 fn check_cpu(limits: &Resources) -> Result<()> {
     let refuse = |text: &str| Err(Error::invalid(text));
-    let cpus = i64::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap_or(1);
+    let cpus =
+        i64::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap_or(1);
     if limits.nano_cpus != 0 {
         if limits.cpu_period > 0 {
             return refuse("Conflicting options: Nano CPUs and CPU Period cannot both be set");
@@ -69,10 +82,15 @@ fn check_cpu(limits: &Resources) -> Result<()> {
         }
     }
     if limits.cpu_shares < 0 {
-        return Err(Error::invalid(format!("invalid CPU shares ({}): value must be a positive integer", limits.cpu_shares)));
+        return Err(Error::invalid(format!(
+            "invalid CPU shares ({}): value must be a positive integer",
+            limits.cpu_shares
+        )));
     }
     if limits.cpu_period != 0 && !(1000..=1_000_000).contains(&limits.cpu_period) {
-        return refuse("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+        return refuse(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        );
     }
     if limits.cpu_quota > 0 && limits.cpu_quota < 1000 {
         return refuse("CPU cfs quota can not be less than 1ms (i.e. 1000)");
@@ -80,9 +98,15 @@ fn check_cpu(limits: &Resources) -> Result<()> {
     let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
     for (list, name) in [(&limits.cpuset_cpus, "cpus"), (&limits.cpuset_mems, "mems")] {
         let Some(wanted) = parse_set(list) else {
-            return Err(Error::invalid(format!("Invalid value {list} for cpuset {name}")));
+            return Err(Error::invalid(format!(
+                "Invalid value {list} for cpuset {name}"
+            )));
         };
-        let here = if name == "cpus" { parse_set(online.trim()).unwrap_or_default() } else { Vec::new() };
+        let here = if name == "cpus" {
+            parse_set(online.trim()).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         if name == "cpus" && !wanted.iter().all(|cpu| here.contains(cpu)) {
             return Err(Error::invalid(format!(
                 "Requested CPUs are not available - requested {list}, available: {}",
@@ -117,12 +141,12 @@ pub fn check_restart(policy: &RestartPolicy, auto_remove: bool) -> Result<()> {
         "always" | "unless-stopped" | "no" if count != 0 => Err(Error::invalid(
             "invalid restart policy: maximum retry count can only be used with 'on-failure'",
         )),
-        "on-failure" if count < 0 => {
-            Err(Error::invalid("invalid restart policy: maximum retry count cannot be negative"))
-        }
-        "always" | "unless-stopped" | "on-failure" if auto_remove => {
-            Err(Error::invalid("can't create 'AutoRemove' container with restart policy"))
-        }
+        "on-failure" if count < 0 => Err(Error::invalid(
+            "invalid restart policy: maximum retry count cannot be negative",
+        )),
+        "always" | "unless-stopped" | "on-failure" if auto_remove => Err(Error::invalid(
+            "can't create 'AutoRemove' container with restart policy",
+        )),
         "" | "no" | "always" | "unless-stopped" | "on-failure" => Ok(()),
         other => Err(Error::invalid(format!(
             "invalid restart policy: unknown policy '{other}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
@@ -139,8 +163,11 @@ pub fn check_host(host: &HostConfig) -> Result<()> {
     for entry in host.extra_hosts.iter().flatten() {
         let (name, address) = entry.split_once(':').unwrap_or((entry, ""));
         let bare = address.trim_start_matches('[').trim_end_matches(']');
-        if name.is_empty() || (bare != "host-gateway" && bare.parse::<std::net::IpAddr>().is_err()) {
-            return Err(Error::invalid(format!("bad format for add-host: \"{entry}\"")));
+        if name.is_empty() || (bare != "host-gateway" && bare.parse::<std::net::IpAddr>().is_err())
+        {
+            return Err(Error::invalid(format!(
+                "bad format for add-host: \"{entry}\""
+            )));
         }
     }
     if host.shm_size < 0 {
@@ -152,30 +179,57 @@ pub fn check_host(host: &HostConfig) -> Result<()> {
             host.oom_score_adj
         )));
     }
-    if !host.pid_mode.is_empty() && host.pid_mode != "host" && !host.pid_mode.starts_with("container:") {
-        return Err(Error::invalid(format!("invalid PID mode: {}", host.pid_mode)));
-    }
-    if !["", "none", "private", "shareable", "host"].contains(&host.ipc_mode.as_str())
-        && !host.ipc_mode.starts_with("container:")
-    {
-        return Err(Error::invalid(format!("invalid IPC mode: {}", host.ipc_mode)));
-    }
-    if !["", "host"].contains(&host.uts_mode.as_str()) {
-        return Err(Error::invalid(format!("invalid UTS mode: {}", host.uts_mode)));
-    }
-    if !["", "host"].contains(&host.userns_mode.as_str()) {
-        return Err(Error::invalid(format!("invalid user namespace mode: {}", host.userns_mode)));
-    }
-    if !["", "private", "host"].contains(&host.cgroupns_mode.as_str()) {
-        return Err(Error::invalid(format!("invalid cgroup namespace mode: {}", host.cgroupns_mode)));
-    }
+    check_modes(host)?;
     if !host.storage_opt.is_empty() {
         return Err(Error::invalid(
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
         ));
     }
     if !["", "default"].contains(&host.isolation.as_str()) {
-        return Err(Error::invalid(format!("invalid isolation '{}' on linux", host.isolation)));
+        return Err(Error::invalid(format!(
+            "invalid isolation '{}' on linux",
+            host.isolation
+        )));
+    }
+    Ok(())
+}
+
+/// Checks the namespace modes.
+fn check_modes(host: &HostConfig) -> Result<()> {
+    if !host.pid_mode.is_empty()
+        && host.pid_mode != "host"
+        && !host.pid_mode.starts_with("container:")
+    {
+        return Err(Error::invalid(format!(
+            "invalid PID mode: {}",
+            host.pid_mode
+        )));
+    }
+    if !["", "none", "private", "shareable", "host"].contains(&host.ipc_mode.as_str())
+        && !host.ipc_mode.starts_with("container:")
+    {
+        return Err(Error::invalid(format!(
+            "invalid IPC mode: {}",
+            host.ipc_mode
+        )));
+    }
+    if !["", "host"].contains(&host.uts_mode.as_str()) {
+        return Err(Error::invalid(format!(
+            "invalid UTS mode: {}",
+            host.uts_mode
+        )));
+    }
+    if !["", "host"].contains(&host.userns_mode.as_str()) {
+        return Err(Error::invalid(format!(
+            "invalid user namespace mode: {}",
+            host.userns_mode
+        )));
+    }
+    if !["", "private", "host"].contains(&host.cgroupns_mode.as_str()) {
+        return Err(Error::invalid(format!(
+            "invalid cgroup namespace mode: {}",
+            host.cgroupns_mode
+        )));
     }
     Ok(())
 }

@@ -29,7 +29,18 @@ const LOOK: Duration = Duration::from_millis(50);
 pub fn check(config: &LogConfig) -> Result<()> {
     let options = config.config.clone().unwrap_or_default();
     let known: &[&str] = match config.driver.as_str() {
-        "json-file" => &["max-file", "max-size", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"],
+        "json-file" => &[
+            "max-file",
+            "max-size",
+            "compress",
+            "labels",
+            "labels-regex",
+            "env",
+            "env-regex",
+            "tag",
+            "mode",
+            "max-buffer-size",
+        ],
         "none" => &["mode", "max-buffer-size"],
         other => {
             return Err(Error::invalid(format!(
@@ -38,15 +49,25 @@ pub fn check(config: &LogConfig) -> Result<()> {
         }
     };
     if let Some(unknown) = options.keys().find(|key| !known.contains(&key.as_str())) {
-        return Err(Error::invalid(format!("unknown log opt '{unknown}' for {} log driver", config.driver)));
+        return Err(Error::invalid(format!(
+            "unknown log opt '{unknown}' for {} log driver",
+            config.driver
+        )));
     }
     rotation(&options)?;
-    if options.get("compress").is_some_and(|value| gantry_api::query::boolean(value)) {
-        return Err(Error::invalid("log opt 'compress': compressed rotation is not available, expected false"));
+    if options
+        .get("compress")
+        .is_some_and(|value| gantry_api::query::boolean(value))
+    {
+        return Err(Error::invalid(
+            "log opt 'compress': compressed rotation is not available, expected false",
+        ));
     }
     for key in ["labels-regex", "env-regex"] {
         if options.contains_key(key) {
-            return Err(Error::invalid(format!("log opt '{key}': patterns are not available, expected labels or env")));
+            return Err(Error::invalid(format!(
+                "log opt '{key}': patterns are not available, expected labels or env"
+            )));
         }
     }
     Ok(())
@@ -55,11 +76,15 @@ pub fn check(config: &LogConfig) -> Result<()> {
 fn rotation(options: &std::collections::BTreeMap<String, String>) -> Result<(u64, u32)> {
     let size = match options.get("max-size").map(String::as_str) {
         None | Some("-1") => 0,
-        Some(text) => bytes(text).ok_or_else(|| Error::invalid(format!("invalid size: '{text}'")))?,
+        Some(text) => {
+            bytes(text).ok_or_else(|| Error::invalid(format!("invalid size: '{text}'")))?
+        }
     };
     let files = match options.get("max-file") {
         None => 1,
-        Some(text) => text.parse().map_err(|_| Error::invalid(format!("strconv.Atoi: parsing \"{text}\": invalid syntax")))?,
+        Some(text) => text.parse().map_err(|_| {
+            Error::invalid(format!("strconv.Atoi: parsing \"{text}\": invalid syntax"))
+        })?,
     };
     if files < 1 {
         return Err(Error::invalid("max-file cannot be less than 1"));
@@ -70,9 +95,15 @@ fn rotation(options: &std::collections::BTreeMap<String, String>) -> Result<(u64
 /// `10m`, `1.5g`, `512kb`, bytes.
 fn bytes(text: &str) -> Option<u64> {
     let lower = text.to_lowercase();
-    let digits = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
+    let digits = lower
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(lower.len());
     let number: f64 = lower[..digits].parse().ok()?;
-    let factor = match lower[digits..].trim().trim_end_matches('b').trim_end_matches('i') {
+    let factor = match lower[digits..]
+        .trim()
+        .trim_end_matches('b')
+        .trim_end_matches('i')
+    {
         "" => 1.0,
         "k" => 1024.0,
         "m" => 1_048_576.0,
@@ -99,13 +130,30 @@ pub fn setup(record: &Record, places: &Places) -> Result<Option<LogSetup>> {
     let (max_size, max_file) = rotation(&options)?;
     let mut attributes = serde_json::Map::new();
     let labels = record.config.labels.clone().unwrap_or_default();
-    for key in options.get("labels").map(String::as_str).unwrap_or_default().split(',') {
+    for key in options
+        .get("labels")
+        .map(String::as_str)
+        .unwrap_or_default()
+        .split(',')
+    {
         if let Some(value) = labels.get(key) {
             attributes.insert(key.into(), value.clone().into());
         }
     }
-    for key in options.get("env").map(String::as_str).unwrap_or_default().split(',').filter(|key| !key.is_empty()) {
-        let found = record.config.env.iter().flatten().filter_map(|entry| entry.split_once('=')).find(|(name, _)| *name == key);
+    for key in options
+        .get("env")
+        .map(String::as_str)
+        .unwrap_or_default()
+        .split(',')
+        .filter(|key| !key.is_empty())
+    {
+        let found = record
+            .config
+            .env
+            .iter()
+            .flatten()
+            .filter_map(|entry| entry.split_once('='))
+            .find(|(name, _)| *name == key);
         if let Some((_, value)) = found {
             attributes.insert(key.into(), value.into());
         }
@@ -113,7 +161,12 @@ pub fn setup(record: &Record, places: &Places) -> Result<Option<LogSetup>> {
     if let Some(tag) = options.get("tag") {
         attributes.insert("tag".into(), expand_tag(tag, record).into());
     }
-    Ok(Some(LogSetup { path: places.log(&record.id), max_size, max_file, attributes }))
+    Ok(Some(LogSetup {
+        path: places.log(&record.id),
+        max_size,
+        max_file,
+        attributes,
+    }))
 }
 
 /// The fields docker's tag templates use.
@@ -129,7 +182,9 @@ fn expand_tag(tag: &str, record: &Record) -> String {
         ("{{.DaemonName}}", "docker"),
     ]
     .iter()
-    .fold(tag.to_owned(), |text, (field, value)| text.replace(field, value))
+    .fold(tag.to_owned(), |text, (field, value)| {
+        text.replace(field, value)
+    })
 }
 
 /// What of a log is wanted, and how.
@@ -171,15 +226,23 @@ pub fn read(container: &Arc<Container>, wanted: &Wanted, out: &mut Writer) -> Re
     let record = container.view();
     let raw = record.config.tty;
     let path = container.places.log(&record.id);
-    let mut writer = Lines { wanted, raw, out, past_until: false };
+    let mut writer = Lines {
+        wanted,
+        raw,
+        out,
+        past_until: false,
+    };
     let mut tail = wanted.tail.map(|count| (count, VecDeque::new()));
     for old in rotated(&path) {
-        let mut file = BufReader::new(File::open(&old).map_err(|e| Error::kernel(old.display(), e))?);
+        let mut file =
+            BufReader::new(File::open(&old).map_err(|e| Error::kernel(old.display(), e))?);
         while let Some(line) = next_line(&mut file, &mut String::new())? {
             writer.take(line, &mut tail)?;
         }
     }
-    let Some(mut current) = open_current(&path)? else { return Ok(()) };
+    let Some(mut current) = open_current(&path)? else {
+        return Ok(());
+    };
     let mut part = String::new();
     while let Some(line) = next_line(&mut current.0, &mut part)? {
         writer.take(line, &mut tail)?;
@@ -200,7 +263,10 @@ type Current = (BufReader<File>, u64);
 fn open_current(path: &Path) -> Result<Option<Current>> {
     match File::open(path) {
         Ok(file) => {
-            let inode = file.metadata().map_err(|e| Error::kernel(path.display(), e))?.ino();
+            let inode = file
+                .metadata()
+                .map_err(|e| Error::kernel(path.display(), e))?
+                .ino();
             Ok(Some((BufReader::new(file), inode)))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -208,7 +274,13 @@ fn open_current(path: &Path) -> Result<Option<Current>> {
     }
 }
 
-fn follow(container: &Arc<Container>, path: &Path, mut current: Current, writer: &mut Lines<'_>, mut part: String) -> Result<()> {
+fn follow(
+    container: &Arc<Container>,
+    path: &Path,
+    mut current: Current,
+    writer: &mut Lines<'_>,
+    mut part: String,
+) -> Result<()> {
     loop {
         // Asked before reading: what was written before the end is read after it.
         let over = !container.view().state.lives();
@@ -234,7 +306,10 @@ fn follow(container: &Arc<Container>, path: &Path, mut current: Current, writer:
 /// Rotated files, oldest first.
 fn rotated(path: &Path) -> Vec<PathBuf> {
     let numbered = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
-    let mut all: Vec<PathBuf> = (1..).map(numbered).take_while(|file| file.exists()).collect();
+    let mut all: Vec<PathBuf> = (1..)
+        .map(numbered)
+        .take_while(|file| file.exists())
+        .collect();
     all.reverse();
     all
 }
@@ -264,7 +339,11 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn take(&mut self, entry: Entry, tail: &mut Option<(usize, VecDeque<Entry>)>) -> Result<()> {
-        let wanted = if entry.stream == "stderr" { self.wanted.stderr } else { self.wanted.stdout };
+        let wanted = if entry.stream == "stderr" {
+            self.wanted.stderr
+        } else {
+            self.wanted.stdout
+        };
         let at = clock::nanos_of(&entry.time).unwrap_or(0);
         if self.wanted.until.is_some_and(|until| at > until) {
             self.past_until = true;
@@ -292,7 +371,11 @@ impl Lines<'_> {
             text.push(' ');
         }
         if self.wanted.details {
-            let pairs: Vec<String> = entry.attrs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let pairs: Vec<String> = entry
+                .attrs
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
             text.push_str(&pairs.join(","));
             text.push(' ');
         }
@@ -301,10 +384,16 @@ impl Lines<'_> {
         if self.raw {
             bytes.extend_from_slice(text.as_bytes());
         } else {
-            let stream = if entry.stream == "stderr" { Stream::Stderr } else { Stream::Stdout };
+            let stream = if entry.stream == "stderr" {
+                Stream::Stderr
+            } else {
+                Stream::Stdout
+            };
             frame::encode(stream, text.as_bytes(), &mut bytes);
         }
-        self.out.write_all(&bytes).map_err(|e| Error::kernel("client", e))
+        self.out
+            .write_all(&bytes)
+            .map_err(|e| Error::kernel("client", e))
     }
 }
 
@@ -324,7 +413,13 @@ mod tests {
         assert_eq!(bytes("10m"), Some(10 << 20));
         assert_eq!(bytes("1.5kb"), Some(1536));
         assert_eq!(bytes("x"), None);
-        assert_eq!(nine_digits("2026-11-20T20:47:12.02Z"), "2026-11-20T20:47:12.020000000Z");
-        assert_eq!(nine_digits("2026-11-20T20:47:12Z"), "2026-11-20T20:47:12.000000000Z");
+        assert_eq!(
+            nine_digits("2026-11-20T20:47:12.02Z"),
+            "2026-11-20T20:47:12.020000000Z"
+        );
+        assert_eq!(
+            nine_digits("2026-11-20T20:47:12Z"),
+            "2026-11-20T20:47:12.000000000Z"
+        );
     }
 }

@@ -12,8 +12,11 @@ use crate::error::{Error, Result};
 /// # Errors
 /// Internal for a configuration docker could not have written either.
 pub fn image_config(run: Option<&RunConfig>) -> Result<Config> {
-    let Some(run) = run else { return Ok(Config::default()) };
-    let value = serde_json::to_value(run).map_err(|e| Error::internal(format!("image configuration: {e}")))?;
+    let Some(run) = run else {
+        return Ok(Config::default());
+    };
+    let value = serde_json::to_value(run)
+        .map_err(|e| Error::internal(format!("image configuration: {e}")))?;
     serde_json::from_value(value).map_err(|e| Error::internal(format!("image configuration: {e}")))
 }
 
@@ -69,14 +72,19 @@ fn merge_environment(own: &mut Config, image: &Config) {
     }
     for entry in given {
         let name = entry.split('=').next().unwrap_or_default();
-        if !mine.iter().any(|known| known.split('=').next() == Some(name)) {
+        if !mine
+            .iter()
+            .any(|known| known.split('=').next() == Some(name))
+        {
             mine.push(entry.clone());
         }
     }
 }
 
 fn merge_health(own: &mut Config, image: &Config) {
-    let Some(given) = &image.healthcheck else { return };
+    let Some(given) = &image.healthcheck else {
+        return;
+    };
     let Some(mine) = &mut own.healthcheck else {
         own.healthcheck = Some(given.clone());
         return;

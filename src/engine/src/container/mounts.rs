@@ -12,7 +12,9 @@ use super::record::{Mounted, Record};
 use crate::Engine;
 use crate::error::{Error, Result};
 
-const PROPAGATIONS: [&str; 6] = ["rprivate", "private", "rshared", "shared", "rslave", "slave"];
+const PROPAGATIONS: [&str; 6] = [
+    "rprivate", "private", "rshared", "shared", "rslave", "slave",
+];
 
 /// All mounts a container asks for, one per destination, later wishes over earlier ones as docker orders them.
 ///
@@ -26,19 +28,29 @@ pub fn plan(engine: &Engine, config: &Config, host: &HostConfig) -> Result<Vec<M
         }
     }
     let mut named: Vec<String> = Vec::new();
-    let asked = host.binds.iter().flatten().map(|text| bind(text, &host.volume_driver));
+    let asked = host
+        .binds
+        .iter()
+        .flatten()
+        .map(|text| bind(text, &host.volume_driver));
     let asked = asked.chain(host.mounts.iter().map(long_form));
     for mount in asked {
         let mount = mount?;
         if named.contains(&mount.point.destination) {
-            return Err(Error::invalid(format!("Duplicate mount point: {}", mount.point.destination)));
+            return Err(Error::invalid(format!(
+                "Duplicate mount point: {}",
+                mount.point.destination
+            )));
         }
         named.push(mount.point.destination.clone());
         put(&mut all, mount);
     }
     for path in config.volumes.iter().flat_map(|set| set.keys()) {
         let destination = clean(path)?;
-        if !all.iter().any(|mount| mount.point.destination == destination) {
+        if !all
+            .iter()
+            .any(|mount| mount.point.destination == destination)
+        {
             let mut mount = volume("", &destination, &host.volume_driver);
             mount.anonymous = true;
             all.push(mount);
@@ -64,7 +76,11 @@ fn volume(name: &str, destination: &str, driver: &str) -> Mounted {
             kind: "volume".into(),
             name: name.into(),
             destination: destination.into(),
-            driver: if driver.is_empty() { "local".into() } else { driver.into() },
+            driver: if driver.is_empty() {
+                "local".into()
+            } else {
+                driver.into()
+            },
             mode: "z".into(),
             rw: true,
             ..MountPoint::default()
@@ -77,7 +93,9 @@ fn volume(name: &str, destination: &str, driver: &str) -> Mounted {
 /// An absolute path without `.`, `..` and doubled slashes.
 fn clean(path: &str) -> Result<String> {
     if !path.starts_with('/') {
-        return Err(Error::invalid(format!("invalid mount path: '{path}' mount path must be absolute")));
+        return Err(Error::invalid(format!(
+            "invalid mount path: '{path}' mount path must be absolute"
+        )));
     }
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -88,7 +106,9 @@ fn clean(path: &str) -> Result<String> {
         }
     }
     if parts.is_empty() {
-        return Err(Error::invalid("invalid volume specification: destination can't be '/'"));
+        return Err(Error::invalid(
+            "invalid volume specification: destination can't be '/'",
+        ));
     }
     Ok(format!("/{}", parts.join("/")))
 }
@@ -135,7 +155,9 @@ fn bind(text: &str, driver: &str) -> Result<Mounted> {
             "ro" | "readonly" => mount.point.rw = false,
             "rw" | "z" | "Z" | "consistent" | "cached" | "delegated" => {}
             "nocopy" if mount.point.kind == "volume" => mount.copy = false,
-            word if PROPAGATIONS.contains(&word) && mount.point.kind == "bind" => mount.point.propagation = word.into(),
+            word if PROPAGATIONS.contains(&word) && mount.point.kind == "bind" => {
+                mount.point.propagation = word.into()
+            }
             _ => return Err(Error::invalid(format!("invalid mode: {word}"))),
         }
     }
@@ -144,7 +166,12 @@ fn bind(text: &str, driver: &str) -> Result<Mounted> {
 
 /// `--mount`.
 fn long_form(mount: &Mount) -> Result<Mounted> {
-    let refuse = |why: &str| Error::invalid(format!("invalid mount config for type \"{}\": {why}", mount.kind));
+    let refuse = |why: &str| {
+        Error::invalid(format!(
+            "invalid mount config for type \"{}\": {why}",
+            mount.kind
+        ))
+    };
     if mount.target.is_empty() {
         return Err(refuse("field Target must not be empty"));
     }
@@ -174,11 +201,23 @@ fn long_form(mount: &Mount) -> Result<Mounted> {
             if options.mode != 0 {
                 words.push(format!("mode={:o}", options.mode));
             }
-            let point = MountPoint { kind: "tmpfs".into(), destination, rw: true, ..MountPoint::default() };
-            Mounted { point, options: words, ..Mounted::default() }
+            let point = MountPoint {
+                kind: "tmpfs".into(),
+                destination,
+                rw: true,
+                ..MountPoint::default()
+            };
+            Mounted {
+                point,
+                options: words,
+                ..Mounted::default()
+            }
         }
         "image" | "npipe" | "cluster" => {
-            return Err(Error::unsupported(format!("mount type {:?}: expected bind, volume or tmpfs", mount.kind)));
+            return Err(Error::unsupported(format!(
+                "mount type {:?}: expected bind, volume or tmpfs",
+                mount.kind
+            )));
         }
         _ => return Err(refuse("mount type unknown")),
     };
@@ -186,18 +225,32 @@ fn long_form(mount: &Mount) -> Result<Mounted> {
     Ok(made)
 }
 
-fn bind_form(mount: &Mount, destination: String, refuse: &dyn Fn(&str) -> Error) -> Result<Mounted> {
+fn bind_form(
+    mount: &Mount,
+    destination: String,
+    refuse: &dyn Fn(&str) -> Error,
+) -> Result<Mounted> {
     if mount.source.is_empty() {
         return Err(refuse("field Source must not be empty"));
     }
     if !mount.source.starts_with('/') {
-        return Err(refuse(&format!("invalid mount path: '{}' mount path must be absolute", mount.source)));
+        return Err(refuse(&format!(
+            "invalid mount path: '{}' mount path must be absolute",
+            mount.source
+        )));
     }
     let options = mount.bind_options.clone().unwrap_or_default();
     if !options.create_mountpoint && !Path::new(&mount.source).exists() {
-        return Err(refuse(&format!("bind source path does not exist: {}", mount.source)));
+        return Err(refuse(&format!(
+            "bind source path does not exist: {}",
+            mount.source
+        )));
     }
-    let propagation = if options.propagation.is_empty() { "rprivate" } else { &options.propagation };
+    let propagation = if options.propagation.is_empty() {
+        "rprivate"
+    } else {
+        &options.propagation
+    };
     if !PROPAGATIONS.contains(&propagation) {
         return Err(refuse(&format!("invalid propagation mode: {propagation}")));
     }
@@ -209,7 +262,11 @@ fn bind_form(mount: &Mount, destination: String, refuse: &dyn Fn(&str) -> Error)
         propagation: propagation.into(),
         ..MountPoint::default()
     };
-    let bind = if options.non_recursive { "bind" } else { "rbind" };
+    let bind = if options.non_recursive {
+        "bind"
+    } else {
+        "rbind"
+    };
     Ok(Mounted {
         point,
         options: vec![bind.to_owned()],
@@ -225,7 +282,11 @@ fn inherited(engine: &Engine, text: &str) -> Result<Vec<Mounted>> {
         return Err(Error::invalid(format!("invalid mode: {mode}")));
     }
     let other = engine.containers.find(name)?.view();
-    let own = other.mounts.iter().filter(|mount| mount.point.kind != "tmpfs").cloned();
+    let own = other
+        .mounts
+        .iter()
+        .filter(|mount| mount.point.kind != "tmpfs")
+        .cloned();
     Ok(own
         .map(|mut mount| {
             mount.point.rw &= mode != "ro";
@@ -264,20 +325,35 @@ pub fn oci(record: &Record, home: &Path, shm: Option<&Path>) -> Result<Vec<Value
     for mount in &record.mounts {
         all.push(one(mount)?);
     }
-    for (name, destination) in
-        [("resolv.conf", "/etc/resolv.conf"), ("hostname", "/etc/hostname"), ("hosts", "/etc/hosts")]
-    {
-        if !record.mounts.iter().any(|mount| mount.point.destination == destination) && home.join(name).exists() {
+    for (name, destination) in [
+        ("resolv.conf", "/etc/resolv.conf"),
+        ("hostname", "/etc/hostname"),
+        ("hosts", "/etc/hosts"),
+    ] {
+        if !record
+            .mounts
+            .iter()
+            .any(|mount| mount.point.destination == destination)
+            && home.join(name).exists()
+        {
             all.push(json!({
                 "destination": destination, "type": "bind", "source": home.join(name), "options": ["rbind", "rprivate"],
             }));
         }
     }
     // A user's own /dev/shm takes the place of docker's.
-    if record.mounts.iter().any(|mount| mount.point.destination == "/dev/shm") {
+    if record
+        .mounts
+        .iter()
+        .any(|mount| mount.point.destination == "/dev/shm")
+    {
         all.remove(0);
     }
-    all.sort_by_key(|mount| mount["destination"].as_str().map_or(0, |path| path.matches('/').count()));
+    all.sort_by_key(|mount| {
+        mount["destination"]
+            .as_str()
+            .map_or(0, |path| path.matches('/').count())
+    });
     Ok(all)
 }
 
@@ -289,7 +365,9 @@ fn one(mount: &Mounted) -> Result<Value> {
         if !point.rw {
             options.push("ro".into());
         }
-        return Ok(json!({"destination": point.destination, "type": "tmpfs", "source": "tmpfs", "options": options}));
+        return Ok(
+            json!({"destination": point.destination, "type": "tmpfs", "source": "tmpfs", "options": options}),
+        );
     }
     if options.is_empty() {
         options.push("rbind".into());
@@ -313,16 +391,33 @@ fn one(mount: &Mounted) -> Result<Value> {
             )));
         }
         std::fs::create_dir_all(&source).map_err(|e| {
-            Error::kernel(format!("error while creating mount source path '{}': mkdir", source.display()), e)
+            Error::kernel(
+                format!(
+                    "error while creating mount source path '{}': mkdir",
+                    source.display()
+                ),
+                e,
+            )
         })?;
     }
-    Ok(json!({"destination": point.destination, "type": "bind", "source": source, "options": options}))
+    Ok(
+        json!({"destination": point.destination, "type": "bind", "source": source, "options": options}),
+    )
 }
 
 /// A path inside a volume that no link leads out of.
 fn inside(volume: &Path, subpath: &str) -> Result<PathBuf> {
     let refuse = |why: &str| Error::invalid(format!("invalid subpath {subpath:?}: {why}"));
-    let path = volume.join(subpath).canonicalize().map_err(|e| refuse(&crate::error::describe(&e)))?;
-    let root = volume.canonicalize().map_err(|e| Error::kernel(volume.display(), e))?;
-    if path.starts_with(&root) { Ok(path) } else { Err(refuse("it leads out of the volume")) }
+    let path = volume
+        .join(subpath)
+        .canonicalize()
+        .map_err(|e| refuse(&crate::error::describe(&e)))?;
+    let root = volume
+        .canonicalize()
+        .map_err(|e| Error::kernel(volume.display(), e))?;
+    if path.starts_with(&root) {
+        Ok(path)
+    } else {
+        Err(refuse("it leads out of the volume"))
+    }
 }

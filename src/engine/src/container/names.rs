@@ -6,16 +6,52 @@ use std::io::Read;
 use crate::error::{Error, Result};
 
 const MOODS: [&str; 40] = [
-    "able", "agile", "amber", "bold", "brave", "bright", "brisk", "calm", "candid", "clever", "cosy", "crisp", "deft",
-    "eager", "early", "fair", "fond", "frank", "gentle", "glad", "grand", "handy", "honest", "jolly", "keen", "kind",
-    "lively", "lucid", "merry", "neat", "noble", "plucky", "quiet", "rapid", "sharp", "steady", "sunny", "tidy", "vivid",
-    "warm",
+    "able", "agile", "amber", "bold", "brave", "bright", "brisk", "calm", "candid", "clever",
+    "cosy", "crisp", "deft", "eager", "early", "fair", "fond", "frank", "gentle", "glad", "grand",
+    "handy", "honest", "jolly", "keen", "kind", "lively", "lucid", "merry", "neat", "noble",
+    "plucky", "quiet", "rapid", "sharp", "steady", "sunny", "tidy", "vivid", "warm",
 ];
 const PORTS: [&str; 40] = [
-    "aarhus", "antwerp", "barcelona", "bergen", "bilbao", "bremen", "busan", "cadiz", "calais", "cardiff", "cork",
-    "danzig", "dublin", "durban", "emden", "felixstowe", "gdynia", "genoa", "hamburg", "helsinki", "izmir", "kiel",
-    "kobe", "leith", "lisbon", "malmo", "naples", "ningbo", "oslo", "piraeus", "porto", "riga", "rostock", "rotterdam",
-    "santos", "split", "tallinn", "trieste", "valencia", "yokohama",
+    "aarhus",
+    "antwerp",
+    "barcelona",
+    "bergen",
+    "bilbao",
+    "bremen",
+    "busan",
+    "cadiz",
+    "calais",
+    "cardiff",
+    "cork",
+    "danzig",
+    "dublin",
+    "durban",
+    "emden",
+    "felixstowe",
+    "gdynia",
+    "genoa",
+    "hamburg",
+    "helsinki",
+    "izmir",
+    "kiel",
+    "kobe",
+    "leith",
+    "lisbon",
+    "malmo",
+    "naples",
+    "ningbo",
+    "oslo",
+    "piraeus",
+    "porto",
+    "riga",
+    "rostock",
+    "rotterdam",
+    "santos",
+    "split",
+    "tallinn",
+    "trieste",
+    "valencia",
+    "yokohama",
 ];
 
 /// `N` bytes of the kernel's randomness.
@@ -49,13 +85,23 @@ pub fn id() -> Result<String> {
 /// As [`random`].
 pub fn pick(tries: u32) -> Result<String> {
     let [a, b, c] = random::<3>()?;
-    let name = format!("{}_{}", MOODS[usize::from(a) % MOODS.len()], PORTS[usize::from(b) % PORTS.len()]);
-    Ok(if tries < 4 { name } else { format!("{name}{}", c % 10) + &"x".repeat(usize::from(tries > 64)) })
+    let name = format!(
+        "{}_{}",
+        MOODS[usize::from(a) % MOODS.len()],
+        PORTS[usize::from(b) % PORTS.len()]
+    );
+    Ok(if tries < 4 {
+        name
+    } else {
+        format!("{name}{}", c % 10) + &"x".repeat(usize::from(tries > 64))
+    })
 }
 
 /// Whether docker takes `name` for a container, a volume or a network.
 #[must_use]
 pub fn is_valid(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    name.len() >= 2 && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(allowed)
+    name.len() >= 2
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(allowed)
 }

@@ -24,20 +24,35 @@ impl Engine {
     /// Not found for a network or container; conflict for one that does not run.
     pub fn join_networks(&self, record: &Record, places: &Places) -> Result<Joined> {
         let mode = record.host.network_mode.as_str();
-        write(&places.home.join("hostname"), &format!("{}\n", record.config.hostname))?;
+        write(
+            &places.home.join("hostname"),
+            &format!("{}\n", record.config.hostname),
+        )?;
         if let Some(other) = mode.strip_prefix("container:") {
             return self.join_container(other, places);
         }
         match mode {
             "host" => {
                 copy(Path::new("/etc/hosts"), &places.home.join("hosts"))?;
-                copy(Path::new("/etc/resolv.conf"), &places.home.join("resolv.conf"))?;
-                Ok(Joined { namespace: Some(PathBuf::new()), settings: settings(record, "host") })
+                copy(
+                    Path::new("/etc/resolv.conf"),
+                    &places.home.join("resolv.conf"),
+                )?;
+                Ok(Joined {
+                    namespace: Some(PathBuf::new()),
+                    settings: settings(record, "host"),
+                })
             }
             "none" => {
                 write(&places.home.join("hosts"), &hosts(record))?;
-                copy(Path::new("/etc/resolv.conf"), &places.home.join("resolv.conf"))?;
-                Ok(Joined { namespace: None, settings: settings(record, "none") })
+                copy(
+                    Path::new("/etc/resolv.conf"),
+                    &places.home.join("resolv.conf"),
+                )?;
+                Ok(Joined {
+                    namespace: None,
+                    settings: settings(record, "none"),
+                })
             }
             name => Err(Error::not_found(format!("network {name} not found"))),
         }
@@ -47,13 +62,19 @@ impl Engine {
         let target = self.containers.find(other)?;
         let view = target.view();
         if !view.state.lives() {
-            return Err(Error::conflict(format!("cannot join network of a non running container: {}", view.id)));
+            return Err(Error::conflict(format!(
+                "cannot join network of a non running container: {}",
+                view.id
+            )));
         }
         for name in ["hosts", "resolv.conf", "hostname"] {
             copy(&target.places.home.join(name), &places.home.join(name))?;
         }
         let namespace = PathBuf::from(format!("/proc/{}/ns/net", view.state.pid));
-        Ok(Joined { namespace: Some(namespace), settings: NetworkSettings::default() })
+        Ok(Joined {
+            namespace: Some(namespace),
+            settings: NetworkSettings::default(),
+        })
     }
 
     /// Takes a container's network down again.

@@ -171,12 +171,16 @@ impl Record {
     pub fn load(directory: &Path) -> Result<Self> {
         let path = directory.join("config.json");
         let bytes = fs::read(&path).map_err(|e| Error::kernel(path.display(), e))?;
-        let mut record: Self =
-            serde_json::from_slice(&bytes).map_err(|e| Error::internal(format!("{}: {e}", path.display())))?;
+        let mut record: Self = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::internal(format!("{}: {e}", path.display())))?;
         let state = fs::read(directory.join("state.json")).ok();
         record.state = state
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_else(|| State { phase: Phase::Exited, finished_at: clock::now(), ..State::default() });
+            .unwrap_or_else(|| State {
+                phase: Phase::Exited,
+                finished_at: clock::now(),
+                ..State::default()
+            });
         Ok(record)
     }
 }
@@ -191,7 +195,11 @@ fn write<T: Serialize>(directory: &Path, name: &str, value: &T, durable: bool) -
             file.sync_data()?;
         }
         fs::rename(&temporary, &path)?;
-        if durable { File::open(directory)?.sync_all() } else { Ok(()) }
+        if durable {
+            File::open(directory)?.sync_all()
+        } else {
+            Ok(())
+        }
     };
     done().map_err(|e| Error::kernel(path.display(), e))
 }

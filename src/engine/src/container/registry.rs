@@ -34,10 +34,15 @@ impl Registry {
         if wanted.is_empty() {
             return Err(missing(wanted));
         }
-        let mut matches = tables.by_id.range(wanted.to_owned()..).take_while(|(id, _)| id.starts_with(wanted));
+        let mut matches = tables
+            .by_id
+            .range(wanted.to_owned()..)
+            .take_while(|(id, _)| id.starts_with(wanted));
         match (matches.next(), matches.next()) {
             (Some((_, found)), None) => Ok(found.clone()),
-            (Some(_), Some(_)) => Err(Error::invalid(format!("multiple IDs found with provided prefix: {wanted}"))),
+            (Some(_), Some(_)) => Err(Error::invalid(format!(
+                "multiple IDs found with provided prefix: {wanted}"
+            ))),
             (None, _) => Err(missing(wanted)),
         }
     }
@@ -61,12 +66,21 @@ impl Registry {
     /// Whether a name is free.
     #[must_use]
     pub fn is_free(&self, name: &str) -> bool {
-        !self.tables.read().unwrap_or_else(PoisonError::into_inner).names.contains_key(name)
+        !self
+            .tables
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .names
+            .contains_key(name)
     }
 
     /// Gives a name up.
     pub fn release(&self, name: &str) {
-        self.tables.write().unwrap_or_else(PoisonError::into_inner).names.remove(name.trim_start_matches('/'));
+        self.tables
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .names
+            .remove(name.trim_start_matches('/'));
     }
 
     /// Adds a container; its name is reserved already.
@@ -85,7 +99,13 @@ impl Registry {
     /// All of them, in order of id.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Container>> {
-        self.tables.read().unwrap_or_else(PoisonError::into_inner).by_id.values().cloned().collect()
+        self.tables
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_id
+            .values()
+            .cloned()
+            .collect()
     }
 }
 

@@ -13,7 +13,12 @@ impl Engine {
     ///
     /// # Errors
     /// Conflict if it runs and must not be killed; docker's text.
-    pub async fn remove_container(self: &Arc<Self>, container: &Arc<Container>, force: bool, volumes: bool) -> Result<()> {
+    pub async fn remove_container(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        force: bool,
+        volumes: bool,
+    ) -> Result<()> {
         container.call_off.notify_waiters();
         for _ in 0..100 {
             let view = container.view();
@@ -22,8 +27,14 @@ impl Engine {
             }
             if !force {
                 let (what, how) = match view.state.phase {
-                    Phase::Paused => ("paused", "unpause and stop the container before removing or force remove"),
-                    _ => ("running", "stop the container before removing or force remove"),
+                    Phase::Paused => (
+                        "paused",
+                        "unpause and stop the container before removing or force remove",
+                    ),
+                    _ => (
+                        "running",
+                        "stop the container before removing or force remove",
+                    ),
                 };
                 return Err(Error::conflict(format!(
                     "cannot remove container \"{}\": container is {what}: {how}",
@@ -39,22 +50,38 @@ impl Engine {
         }
         let _life = container.life.lock().await;
         if container.view().state.lives() {
-            return Err(Error::internal(format!("cannot remove container \"{}\": could not kill it", container.view().name)));
+            return Err(Error::internal(format!(
+                "cannot remove container \"{}\": could not kill it",
+                container.view().name
+            )));
         }
         self.remove_under_life(container, volumes).await
     }
 
-    async fn remove_under_life(self: &Arc<Self>, container: &Arc<Container>, volumes: bool) -> Result<()> {
+    async fn remove_under_life(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        volumes: bool,
+    ) -> Result<()> {
         match container.view().state.phase {
             Phase::Removing => {
-                return Err(Error::conflict(format!("removal of container {} is already in progress", container.id)));
+                return Err(Error::conflict(format!(
+                    "removal of container {} is already in progress",
+                    container.id
+                )));
             }
             _ => container.change_state(|state| state.phase = Phase::Removing)?,
         }
         let (engine, own) = (self.clone(), container.clone());
         let removed = blocking(move || {
             engine.store.rw(&own.id).map_or_else(
-                |error| if error.is_not_found() { Ok(()) } else { Err(Error::from(error)) },
+                |error| {
+                    if error.is_not_found() {
+                        Ok(())
+                    } else {
+                        Err(Error::from(error))
+                    }
+                },
                 |layer| Ok(layer.remove()?),
             )?;
             engine.release_volumes(&own, volumes)?;

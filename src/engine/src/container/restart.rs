@@ -45,11 +45,18 @@ impl Engine {
         let busy = engine.idle.container();
         tokio::spawn(async move {
             let view = container.view();
-            let ran = match (clock::nanos_of(&view.state.started_at), clock::nanos_of(&view.state.finished_at)) {
+            let ran = match (
+                clock::nanos_of(&view.state.started_at),
+                clock::nanos_of(&view.state.finished_at),
+            ) {
                 (Some(start), Some(end)) => end - start,
                 _ => 0,
             };
-            let count = if ran >= LONG_RUN { 0 } else { view.state.restart_count };
+            let count = if ran >= LONG_RUN {
+                0
+            } else {
+                view.state.restart_count
+            };
             let called_off = container.call_off.notified();
             tokio::select! {
                 () = tokio::time::sleep(delay(count)) => {}

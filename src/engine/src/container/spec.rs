@@ -36,11 +36,26 @@ pub struct Surroundings {
 
 /// docker's masked paths.
 pub const MASKED: [&str; 11] = [
-    "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
 ];
 /// docker's read-only paths.
-pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+pub const READ_ONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
 
 /// Where `--init` finds its program in the container.
 const INIT: &str = "/sbin/docker-init";
@@ -51,14 +66,26 @@ const INIT: &str = "/sbin/docker-init";
 /// Invalid for what the record asks and cannot be had: a user, a device, a profile.
 pub fn write(record: &Record, around: &Surroundings) -> Result<Value> {
     let (config, host) = (&record.config, &record.host);
-    let user = users::find(&around.root, &config.user, host.group_add.as_deref().unwrap_or_default())?;
+    let user = users::find(
+        &around.root,
+        &config.user,
+        host.group_add.as_deref().unwrap_or_default(),
+    )?;
     let capabilities = capabilities::wanted(host)?;
     let security = Security::read(record, &capabilities)?;
-    let mut args: Vec<String> = std::iter::once(record.path.clone()).chain(record.args.iter().cloned()).collect();
+    let mut args: Vec<String> = std::iter::once(record.path.clone())
+        .chain(record.args.iter().cloned())
+        .collect();
     if around.init.is_some() {
         args.splice(0..0, [INIT.to_owned(), "--".to_owned()]);
     }
-    let mut process = process(&user, &args, &environment(record), &config.working_dir, &capabilities);
+    let mut process = process(
+        &user,
+        &args,
+        &environment(record),
+        &config.working_dir,
+        &capabilities,
+    );
     process["terminal"] = json!(config.tty);
     process["noNewPrivileges"] = json!(security.no_new_privileges);
     if host.oom_score_adj != 0 {
@@ -92,7 +119,13 @@ pub fn write(record: &Record, around: &Surroundings) -> Result<Value> {
 
 /// An OCI process without terminal, profiles and limits.
 #[must_use]
-pub fn process(user: &User, args: &[String], env: &[String], cwd: &str, capabilities: &[String]) -> Value {
+pub fn process(
+    user: &User,
+    args: &[String],
+    env: &[String],
+    cwd: &str,
+    capabilities: &[String],
+) -> Value {
     // A user other than root gets its capabilities through files only, as docker does.
     let held: &[String] = if user.uid == 0 { capabilities } else { &[] };
     json!({
@@ -107,7 +140,8 @@ pub fn process(user: &User, args: &[String], env: &[String], cwd: &str, capabili
 /// docker's order: its own variables first, the container's replace or follow.
 #[must_use]
 pub fn environment(record: &Record) -> Vec<String> {
-    let mut all = vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()];
+    let mut all =
+        vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()];
     all.push(format!("HOSTNAME={}", record.config.hostname));
     if record.config.tty {
         all.push("TERM=xterm".to_owned());
@@ -141,56 +175,116 @@ struct Security {
 impl Security {
     fn read(record: &Record, capabilities: &[String]) -> Result<Self> {
         let host = &record.host;
-        let mut security = Self { no_new_privileges: false, apparmor: None, seccomp: None, selinux: None };
+        let mut security = Self {
+            no_new_privileges: false,
+            apparmor: None,
+            seccomp: None,
+            selinux: None,
+        };
         if !host.privileged {
             security.seccomp = Some(seccomp::default_profile(capabilities));
         }
         for option in host.security_opt.iter().flatten() {
-            let (key, value) = option.split_once('=').or_else(|| option.split_once(':')).unwrap_or((option, ""));
+            let (key, value) = option
+                .split_once('=')
+                .or_else(|| option.split_once(':'))
+                .unwrap_or((option, ""));
             match (key, value) {
                 ("no-new-privileges", "" | "true") => security.no_new_privileges = true,
                 ("no-new-privileges", "false") => security.no_new_privileges = false,
                 ("apparmor", "unconfined") => security.apparmor = None,
                 ("apparmor", profile) => security.apparmor = Some(profile.to_owned()),
                 ("seccomp", "unconfined") => security.seccomp = None,
-                ("seccomp", "builtin") => security.seccomp = Some(seccomp::default_profile(capabilities)),
-                ("seccomp", profile) => security.seccomp = Some(seccomp::user_profile(profile, capabilities)?),
+                ("seccomp", "builtin") => {
+                    security.seccomp = Some(seccomp::default_profile(capabilities))
+                }
+                ("seccomp", profile) => {
+                    security.seccomp = Some(seccomp::user_profile(profile, capabilities)?)
+                }
                 ("label", "disable") => security.selinux = None,
                 ("label", _) => {
-                    return Err(Error::unsupported(format!("security option {option:?}: this engine sets no SELinux labels")));
+                    return Err(Error::unsupported(format!(
+                        "security option {option:?}: this engine sets no SELinux labels"
+                    )));
                 }
                 ("systempaths", "unconfined") => {}
-                _ => return Err(Error::invalid(format!("invalid --security-opt 2: \"{option}\""))),
+                _ => {
+                    return Err(Error::invalid(format!(
+                        "invalid --security-opt 2: \"{option}\""
+                    )));
+                }
             }
         }
         Ok(security)
     }
 }
 
-fn mounts(record: &Record, around: &Surroundings) -> Vec<Value> {
+fn default_mounts(record: &Record) -> Vec<Value> {
     let host = &record.host;
     let ro = if host.privileged { "rw" } else { "ro" };
-    let mount = |destination: &str, kind: &str, source: &str, options: &[&str]| {
-        json!({"destination": destination, "type": kind, "source": source, "options": options})
-    };
+    let mount = |destination: &str, kind: &str, source: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": source, "options": options});
     let mut all = vec![
         mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
-        mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount("/dev/pts", "devpts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        mount(
+            "/dev",
+            "tmpfs",
+            "tmpfs",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &[
+                "nosuid",
+                "noexec",
+                "newinstance",
+                "ptmxmode=0666",
+                "mode=0620",
+                "gid=5",
+            ],
+        ),
         mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", ro]),
-        mount("/sys/fs/cgroup", "cgroup", "cgroup", &[ro, "nosuid", "noexec", "nodev"]),
-        mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        mount(
+            "/sys/fs/cgroup",
+            "cgroup",
+            "cgroup",
+            &[ro, "nosuid", "noexec", "nodev"],
+        ),
+        mount(
+            "/dev/mqueue",
+            "mqueue",
+            "mqueue",
+            &["nosuid", "noexec", "nodev"],
+        ),
     ];
     if host.ipc_mode == "host" {
         all.pop();
-        all.push(mount("/dev/mqueue", "bind", "/dev/mqueue", &["rbind", "nosuid", "noexec", "nodev"]));
+        all.push(mount(
+            "/dev/mqueue",
+            "bind",
+            "/dev/mqueue",
+            &["rbind", "nosuid", "noexec", "nodev"],
+        ));
     }
+    all
+}
+
+fn mounts(record: &Record, around: &Surroundings) -> Vec<Value> {
+    let mut all = default_mounts(record);
     // What the user mounts at one of these places takes it over.
-    let taken = |entry: &Value| around.mounts.iter().any(|own| own["destination"] == entry["destination"]);
+    let taken = |entry: &Value| {
+        around
+            .mounts
+            .iter()
+            .any(|own| own["destination"] == entry["destination"])
+    };
     all.retain(|entry| !taken(entry));
     all.extend(around.mounts.iter().cloned());
     if let Some(init) = &around.init {
-        all.push(json!({"destination": INIT, "type": "bind", "source": init, "options": ["bind", "ro"]}));
+        all.push(
+            json!({"destination": INIT, "type": "bind", "source": init, "options": ["bind", "ro"]}),
+        );
     }
     all
 }
@@ -217,11 +311,18 @@ fn linux(record: &Record, around: &Surroundings, security: Security) -> Result<V
     let mut sysctl = host.sysctls.clone();
     let own_network = around.network.as_deref() != Some(Path::new(""));
     if own_network && !host.network_mode.starts_with("container:") {
-        sysctl.entry("net.ipv4.ip_unprivileged_port_start".into()).or_insert_with(|| "0".into());
-        sysctl.entry("net.ipv4.ping_group_range".into()).or_insert_with(|| "0 2147483647".into());
+        sysctl
+            .entry("net.ipv4.ip_unprivileged_port_start".into())
+            .or_insert_with(|| "0".into());
+        sysctl
+            .entry("net.ipv4.ping_group_range".into())
+            .or_insert_with(|| "0 2147483647".into());
     }
     linux["sysctl"] = json!(sysctl);
-    let shared = record.mounts.iter().map(|mount| mount.point.propagation.as_str());
+    let shared = record
+        .mounts
+        .iter()
+        .map(|mount| mount.point.propagation.as_str());
     linux["rootfsPropagation"] = json!(if shared.clone().any(|kind| kind.ends_with("shared")) {
         "shared"
     } else if shared.clone().any(|kind| kind.ends_with("slave")) {
@@ -240,8 +341,18 @@ fn namespaces(record: &Record, around: &Surroundings) -> Vec<Value> {
         Some(path) if path.as_os_str().is_empty() => {}
         Some(path) => all.push(json!({"type": "network", "path": path})),
     }
-    let joined = |kind: &str| around.joined.iter().find(|(name, _)| *name == kind).map(|(_, path)| path);
-    for (kind, mode) in [("uts", &host.uts_mode), ("pid", &host.pid_mode), ("ipc", &host.ipc_mode)] {
+    let joined = |kind: &str| {
+        around
+            .joined
+            .iter()
+            .find(|(name, _)| *name == kind)
+            .map(|(_, path)| path)
+    };
+    for (kind, mode) in [
+        ("uts", &host.uts_mode),
+        ("pid", &host.pid_mode),
+        ("ipc", &host.ipc_mode),
+    ] {
         match joined(kind) {
             Some(path) => all.push(json!({"type": kind, "path": path})),
             None if mode == "host" => {}

@@ -24,9 +24,15 @@ impl Engine {
         let _life = container.life.lock().await;
         match container.view().state.phase {
             Phase::Running => return Err(Error::not_modified()),
-            Phase::Paused => return Err(Error::conflict("cannot start a paused container, try unpause instead")),
+            Phase::Paused => {
+                return Err(Error::conflict(
+                    "cannot start a paused container, try unpause instead",
+                ));
+            }
             Phase::Removing | Phase::Dead => {
-                return Err(Error::conflict("container is marked for removal and cannot be started"));
+                return Err(Error::conflict(
+                    "container is marked for removal and cannot be started",
+                ));
             }
             Phase::Created | Phase::Exited | Phase::Restarting => {}
         }
@@ -50,17 +56,27 @@ impl Engine {
     pub async fn run_up(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
         let result = self.try_up(container).await;
         let Err(error) = result else { return Ok(()) };
+        // Whoever attached for this start has nothing to wait for any more.
+        lock(&container.waiting).clear();
         let text = error.message.clone();
         let code = exit_code(&text);
         container.change_state(|state| {
-            state.phase = if state.exits == 0 && state.started_at.is_empty() { Phase::Created } else { Phase::Exited };
+            state.phase = if state.exits == 0 && state.started_at.is_empty() {
+                Phase::Created
+            } else {
+                Phase::Exited
+            };
             state.exit_code = code;
             state.error.clone_from(&text);
             state.pid = 0;
             state.exits += 1;
         })?;
         // Docker's choice of status: a wrong command is the caller's mistake, anything else the server's.
-        Err(if code == 128 { error } else { Error::invalid(text) })
+        Err(if code == 128 {
+            error
+        } else {
+            Error::invalid(text)
+        })
     }
 
     async fn try_up(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
@@ -90,13 +106,18 @@ impl Engine {
         {
             return Err(Error::kernel(places.bundle.display(), error));
         }
-        std::fs::create_dir_all(&places.bundle).map_err(|e| Error::kernel(places.bundle.display(), e))?;
+        std::fs::create_dir_all(&places.bundle)
+            .map_err(|e| Error::kernel(places.bundle.display(), e))?;
         let root = self.store.rw(&record.id)?.mount()?;
         let joined = self.join_networks(&record, places)?;
         self.mount_volumes(container, &root)?;
         let record = container.view();
         let around = Surroundings {
-            mounts: mounts::oci(&record, &places.home, self.shared_memory(&record)?.as_deref())?,
+            mounts: mounts::oci(
+                &record,
+                &places.home,
+                self.shared_memory(&record)?.as_deref(),
+            )?,
             root,
             network: joined.namespace,
             joined: self.joined_namespaces(&record)?,
@@ -130,7 +151,8 @@ impl Engine {
         let bundle = &container.places.bundle;
         let exit_record = container.places.exit_record();
         if exit_record.exists() {
-            std::fs::remove_file(&exit_record).map_err(|e| Error::kernel(exit_record.display(), e))?;
+            std::fs::remove_file(&exit_record)
+                .map_err(|e| Error::kernel(exit_record.display(), e))?;
         }
         let pid = monitor::launch(&self.options.monitor, bundle).await.map_err(|error| {
             Error::internal(format!(
@@ -139,13 +161,20 @@ impl Engine {
             ))
         })?;
         let process = hold_process(pid)?;
-        let mut link = monitor::connect(bundle).await.map_err(|e| Error::kernel("monitor", e))?;
+        let mut link = monitor::connect(bundle)
+            .await
+            .map_err(|e| Error::kernel("monitor", e))?;
         monitor::ask(&mut link, &Request::Watch).await?;
         self.hand_over(container).await?;
         let id = container.id.clone();
-        monitor::ask(&mut link, &Request::Start).await.map_err(|error| {
-            Error::internal(format!("failed to start task for container {id}: {}: unknown", error.message))
-        })?;
+        monitor::ask(&mut link, &Request::Start)
+            .await
+            .map_err(|error| {
+                Error::internal(format!(
+                    "failed to start task for container {id}: {}: unknown",
+                    error.message
+                ))
+            })?;
         *lock(&container.process) = Some(process);
         container.change_state(|state| {
             state.phase = Phase::Running;
@@ -165,9 +194,10 @@ impl Engine {
     /// Gives every client that attached before the start its connection to the monitor.
     async fn hand_over(&self, container: &Container) -> Result<()> {
         let waiting = std::mem::take(&mut *lock(&container.waiting));
-        for client in waiting {
-            let mut stream: UnixStream =
-                monitor::connect(&container.places.bundle).await.map_err(|e| Error::kernel("monitor", e))?;
+        for client in waiting.into_iter().filter(|client| !client.to.is_closed()) {
+            let mut stream: UnixStream = monitor::connect(&container.places.bundle)
+                .await
+                .map_err(|e| Error::kernel("monitor", e))?;
             monitor::ask(&mut stream, &Request::Attach(client.streams)).await?;
             // A client that has left meanwhile needs no stream.
             drop(client.to.send(stream));
@@ -183,7 +213,9 @@ impl Engine {
             let exit = loop {
                 match monitor::reply(&mut link).await {
                     Ok(Some(Reply::Exited(exit))) => break Some(exit),
-                    Ok(Some(Reply::ExecExited { id, code })) => engine.exec_ended(&container, &id, code),
+                    Ok(Some(Reply::ExecExited { id, code })) => {
+                        engine.exec_ended(&container, &id, code)
+                    }
                     Ok(Some(_)) => {}
                     Ok(None) | Err(_) => break None,
                 }
@@ -195,7 +227,11 @@ impl Engine {
 
     fn cgroup(&self, record: &Record) -> String {
         let wanted = &record.host.resources.cgroup_parent;
-        let parent = if wanted.is_empty() { &self.options.cgroup_parent } else { wanted };
+        let parent = if wanted.is_empty() {
+            &self.options.cgroup_parent
+        } else {
+            wanted
+        };
         let parent = if parent.is_empty() { "/docker" } else { parent };
         let slash = if parent.starts_with('/') { "" } else { "/" };
         format!("{slash}{}/{}", parent.trim_end_matches('/'), record.id)
@@ -206,26 +242,46 @@ impl Engine {
             return Ok(None);
         }
         // The monitor's own binary acts as init when it is called by that name.
-        let found = self.options.init_path.clone().unwrap_or_else(|| self.options.monitor.clone());
-        if found.is_file() { Ok(Some(found)) } else { Err(Error::invalid(format!("init program {found:?}: not found"))) }
+        let found = self
+            .options
+            .init_path
+            .clone()
+            .unwrap_or_else(|| self.options.monitor.clone());
+        if found.is_file() {
+            Ok(Some(found))
+        } else {
+            Err(Error::invalid(format!("init program {found:?}: not found")))
+        }
     }
 
     /// Namespaces of other containers that this one shares.
     fn joined_namespaces(&self, record: &Record) -> Result<Vec<(&'static str, PathBuf)>> {
         let mut all = Vec::new();
-        for (kind, mode) in [("pid", &record.host.pid_mode), ("ipc", &record.host.ipc_mode)] {
+        for (kind, mode) in [
+            ("pid", &record.host.pid_mode),
+            ("ipc", &record.host.ipc_mode),
+        ] {
             if let Some(other) = mode.strip_prefix("container:") {
                 let view = self.containers.find(other)?.view();
                 if !view.state.lives() {
-                    return Err(Error::conflict(format!("cannot join {kind} namespace of a non running container: {}", view.id)));
+                    return Err(Error::conflict(format!(
+                        "cannot join {kind} namespace of a non running container: {}",
+                        view.id
+                    )));
                 }
-                if kind == "ipc" && view.host.ipc_mode != "shareable" && view.host.ipc_mode != "host" {
+                if kind == "ipc"
+                    && view.host.ipc_mode != "shareable"
+                    && view.host.ipc_mode != "host"
+                {
                     return Err(Error::invalid(format!(
                         "can't join IPC of container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
                         view.id
                     )));
                 }
-                all.push((kind, PathBuf::from(format!("/proc/{}/ns/{kind}", view.state.pid))));
+                all.push((
+                    kind,
+                    PathBuf::from(format!("/proc/{}/ns/{kind}", view.state.pid)),
+                ));
             }
         }
         Ok(all)
@@ -239,7 +295,9 @@ impl Engine {
         match record.host.ipc_mode.strip_prefix("container:") {
             Some(other) => {
                 let view = self.containers.find(other)?.view();
-                Ok(Some(format!("/proc/{}/root/dev/shm", view.state.pid).into()))
+                Ok(Some(
+                    format!("/proc/{}/root/dev/shm", view.state.pid).into(),
+                ))
             }
             None => Ok(None),
         }
@@ -251,7 +309,10 @@ impl Engine {
         let steps = [
             self.unmount_volumes(container),
             self.leave_networks(&record),
-            self.store.rw(&record.id).and_then(|layer| layer.unmount()).map_err(Error::from),
+            self.store
+                .rw(&record.id)
+                .and_then(|layer| layer.unmount())
+                .map_err(Error::from),
         ];
         for error in steps.into_iter().filter_map(Result::err) {
             tracing::warn!("container {}: {error}", record.id);
@@ -273,7 +334,10 @@ pub fn hold_process(pid: i32) -> Result<std::os::fd::OwnedFd> {
 fn exit_code(text: &str) -> i32 {
     let lower = text.to_lowercase();
     let has = |phrase: &str| lower.contains(phrase);
-    if has("executable file not found") || has("no such file or directory") || has("system cannot find the file specified") {
+    if has("executable file not found")
+        || has("no such file or directory")
+        || has("system cannot find the file specified")
+    {
         127
     } else if has("permission denied") || has("is a directory") || has("not a directory") {
         126
@@ -283,6 +347,7 @@ fn exit_code(text: &str) -> i32 {
 }
 
 fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<()> {
-    let bytes = serde_json::to_vec(value).map_err(|e| Error::internal(format!("{}: {e}", path.display())))?;
+    let bytes = serde_json::to_vec(value)
+        .map_err(|e| Error::internal(format!("{}: {e}", path.display())))?;
     std::fs::write(path, bytes).map_err(|e| Error::kernel(path.display(), e))
 }

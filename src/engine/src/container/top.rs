@@ -18,15 +18,34 @@ impl Engine {
         match view.state.phase {
             Phase::Running | Phase::Paused => {}
             Phase::Restarting => {
-                return Err(Error::conflict(format!("Container {} is restarting, wait until the container is running", view.id)));
+                return Err(Error::conflict(format!(
+                    "Container {} is restarting, wait until the container is running",
+                    view.id
+                )));
             }
-            _ => return Err(Error::conflict(format!("container {} is not running", view.id))),
+            _ => {
+                return Err(Error::conflict(format!(
+                    "container {} is not running",
+                    view.id
+                )));
+            }
         }
-        if arguments.contains("|") || arguments.split_whitespace().any(|word| word.starts_with("-o") && word.contains("=pid")) {
+        if arguments.contains("|")
+            || arguments
+                .split_whitespace()
+                .any(|word| word.starts_with("-o") && word.contains("=pid"))
+        {
             return Err(Error::invalid("specifying \"-o pid=...\" is not allowed"));
         }
-        let listed = self.run_runtime(&view.host.runtime, &["ps", "--format", "json", &view.id], None).await?;
-        let pids: Vec<i64> = serde_json::from_slice(&listed).map_err(|e| Error::internal(format!("runtime's ps: {e}")))?;
+        let listed = self
+            .run_runtime(
+                &view.host.runtime,
+                &["ps", "--format", "json", &view.id],
+                None,
+            )
+            .await?;
+        let pids: Vec<i64> = serde_json::from_slice(&listed)
+            .map_err(|e| Error::internal(format!("runtime's ps: {e}")))?;
         let output = Command::new("ps")
             .args(arguments.split_whitespace())
             .output()
@@ -42,7 +61,12 @@ impl Engine {
 
 fn read(text: &str, pids: &[i64]) -> Result<Top> {
     let mut lines = text.lines();
-    let titles: Vec<String> = lines.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    let titles: Vec<String> = lines
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
     let column = titles.iter().position(|title| title == "PID");
     let column = column.ok_or_else(|| Error::internal("Couldn't find PID field in ps output"))?;
     let mut processes = Vec::new();
@@ -51,12 +75,18 @@ fn read(text: &str, pids: &[i64]) -> Result<Top> {
         let pid = words.get(column).and_then(|word| word.parse().ok());
         if pid.is_some_and(|pid| pids.contains(&pid)) && words.len() >= titles.len() {
             let last = titles.len() - 1;
-            let mut fields: Vec<String> = words[..last].iter().map(|word| (*word).to_owned()).collect();
+            let mut fields: Vec<String> = words[..last]
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect();
             fields.push(words[last..].join(" "));
             processes.push(fields);
         }
     }
-    Ok(Top { processes: Some(processes), titles: Some(titles) })
+    Ok(Top {
+        processes: Some(processes),
+        titles: Some(titles),
+    })
 }
 
 #[cfg(test)]

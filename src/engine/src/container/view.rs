@@ -20,11 +20,22 @@ impl Engine {
         let home = &container.places.home;
         let file = |name: &str| {
             let path = home.join(name);
-            if path.exists() { path.to_string_lossy().into_owned() } else { String::new() }
+            if path.exists() {
+                path.to_string_lossy().into_owned()
+            } else {
+                String::new()
+            }
         };
-        let running: Vec<String> =
-            lock(&container.execs).values().filter(|exec| exec.is_running()).map(|exec| exec.id.clone()).collect();
-        let (size_rw, size_root_fs) = if size { self.sizes(&record)? } else { (None, None) };
+        let running: Vec<String> = lock(&container.execs)
+            .values()
+            .filter(|exec| exec.is_running())
+            .map(|exec| exec.id.clone())
+            .collect();
+        let (size_rw, size_root_fs) = if size {
+            self.sizes(&record)?
+        } else {
+            (None, None)
+        };
         Ok(Inspect {
             id: record.id.clone(),
             created: record.created.clone(),
@@ -35,7 +46,11 @@ impl Engine {
             resolv_conf_path: file("resolv.conf"),
             hostname_path: file("hostname"),
             hosts_path: file("hosts"),
-            log_path: if record.host.log_config.driver == "json-file" { text(&container.places.log(&record.id)) } else { String::new() },
+            log_path: if record.host.log_config.driver == "json-file" {
+                text(&container.places.log(&record.id))
+            } else {
+                String::new()
+            },
             name: record.name.clone(),
             restart_count: record.state.restart_count,
             driver: self.store.driver().name().into(),
@@ -45,7 +60,13 @@ impl Engine {
             graph_driver: self.graph_driver(&record),
             size_rw,
             size_root_fs,
-            mounts: Some(record.mounts.iter().map(|mount| mount.point.clone()).collect()),
+            mounts: Some(
+                record
+                    .mounts
+                    .iter()
+                    .map(|mount| mount.point.clone())
+                    .collect(),
+            ),
             config: record.config.clone(),
             network_settings: self.network_settings(&record),
             ..Inspect::default()
@@ -58,13 +79,20 @@ impl Engine {
     /// The disk's.
     pub fn sizes(&self, record: &Record) -> Result<(Option<i64>, Option<i64>)> {
         let own = i64::try_from(self.store.rw(&record.id)?.size()?).unwrap_or(i64::MAX);
-        let image = self.store.resolve(&record.image).map_or(0, |image| i64::try_from(image.size).unwrap_or(i64::MAX));
+        let image = self
+            .store
+            .resolve(&record.image)
+            .map_or(0, |image| i64::try_from(image.size).unwrap_or(i64::MAX));
         Ok((Some(own), Some(own.saturating_add(image))))
     }
 
     fn graph_driver(&self, record: &Record) -> GraphDriver {
         let name = self.store.driver().name().to_owned();
-        let Ok(places) = self.store.rw(&record.id).and_then(|layer| layer.directories()) else {
+        let Ok(places) = self
+            .store
+            .rw(&record.id)
+            .and_then(|layer| layer.directories())
+        else {
             return GraphDriver { data: None, name };
         };
         let lower: Vec<String> = places.lower.iter().map(|path| text(path)).collect();
@@ -75,12 +103,18 @@ impl Engine {
             ("UpperDir".to_owned(), text(&places.upper)),
             ("WorkDir".to_owned(), text(&places.work)),
         ];
-        GraphDriver { data: Some(data.into()), name }
+        GraphDriver {
+            data: Some(data.into()),
+            name,
+        }
     }
 
     /// The networks a container is on, or is to join.
     #[must_use]
-    pub fn network_settings(&self, record: &Record) -> gantry_api::container::inspect::NetworkSettings {
+    pub fn network_settings(
+        &self,
+        record: &Record,
+    ) -> gantry_api::container::inspect::NetworkSettings {
         let mut settings = record.state.network.clone();
         if settings.networks.is_none() {
             settings.networks = Some(record.endpoints.clone());
@@ -98,10 +132,19 @@ fn text(path: &Path) -> String {
 
 fn state(record: &Record) -> State {
     let state = &record.state;
-    let or_never = |text: &str| if text.is_empty() { clock::NEVER.to_owned() } else { text.to_owned() };
+    let or_never = |text: &str| {
+        if text.is_empty() {
+            clock::NEVER.to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
     State {
         status: state.phase.word().into(),
-        running: matches!(state.phase, Phase::Running | Phase::Paused | Phase::Restarting),
+        running: matches!(
+            state.phase,
+            Phase::Running | Phase::Paused | Phase::Restarting
+        ),
         paused: state.phase == Phase::Paused,
         restarting: state.phase == Phase::Restarting,
         oom_killed: state.oom_killed,

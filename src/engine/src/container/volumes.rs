@@ -13,8 +13,15 @@ impl Engine {
     /// Unsupported as long as this engine has no volumes.
     pub fn mount_volumes(&self, container: &Container, _root: &Path) -> Result<()> {
         let view = container.view();
-        match view.mounts.iter().find(|mount| mount.point.kind == "volume") {
-            Some(mount) => Err(Error::unsupported(format!("volume {}: this engine has no volumes yet", mount.point.name))),
+        match view
+            .mounts
+            .iter()
+            .find(|mount| mount.point.kind == "volume")
+        {
+            Some(mount) => Err(Error::unsupported(format!(
+                "volume {}: this engine has no volumes yet",
+                mount.point.name
+            ))),
             None => Ok(()),
         }
     }

@@ -34,7 +34,10 @@ impl Condition {
 }
 
 /// Waits; called at once, so that an end right after the answer's headers is not missed. The future does the waiting.
-pub fn wait(container: &Arc<Container>, condition: Condition) -> impl Future<Output = WaitResponse> + Send + use<> {
+pub fn wait(
+    container: &Arc<Container>,
+    condition: Condition,
+) -> impl Future<Output = WaitResponse> + Send + use<> {
     let container = container.clone();
     let mut changes = container.changed.subscribe();
     let mut removed = container.removed.subscribe();
@@ -44,12 +47,17 @@ pub fn wait(container: &Arc<Container>, condition: Condition) -> impl Future<Out
             let view = container.view();
             let gone = *removed.borrow_and_update();
             let met = match condition {
-                Condition::NotRunning => !view.state.lives() && view.state.phase != super::record::Phase::Restarting,
+                Condition::NotRunning => {
+                    !view.state.lives() && view.state.phase != super::record::Phase::Restarting
+                }
                 Condition::NextExit => view.state.exits > exits,
                 Condition::Removed => false,
             };
             if met || gone {
-                return WaitResponse { error: None, status_code: i64::from(view.state.exit_code) };
+                return WaitResponse {
+                    error: None,
+                    status_code: i64::from(view.state.exit_code),
+                };
             }
             tokio::select! {
                 result = changes.changed() => if result.is_err() { return WaitResponse::default() },

@@ -19,7 +19,9 @@ pub type Answer = Result<Response<Body>>;
 
 /// A body of known bytes.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 /// `status` with `value` as JSON and docker's trailing newline.
@@ -27,11 +29,15 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 /// # Errors
 /// Internal if the value cannot be written, which none of the API's types can cause.
 pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
-    let mut bytes = serde_json::to_vec(value).map_err(|e| Error::internal(format!("answer: {e}")))?;
+    let mut bytes =
+        serde_json::to_vec(value).map_err(|e| Error::internal(format!("answer: {e}")))?;
     bytes.push(b'\n');
     let mut response = Response::new(full(bytes));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     Ok(response)
 }
 
@@ -63,7 +69,9 @@ pub fn stream(content_type: &'static str, parts: mpsc::Receiver<io::Result<Bytes
         Some((part.map(Frame::data), parts))
     });
     let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     Ok(response)
 }
 
@@ -73,7 +81,9 @@ pub fn refusal(error: &Error) -> Response<Body> {
     let bytes = if error.kind == Kind::NotModified {
         Vec::new()
     } else {
-        let message = gantry_api::error::Message { message: error.message.clone() };
+        let message = gantry_api::error::Message {
+            message: error.message.clone(),
+        };
         let mut bytes = serde_json::to_vec(&message).unwrap_or_default();
         bytes.push(b'\n');
         bytes
@@ -82,7 +92,10 @@ pub fn refusal(error: &Error) -> Response<Body> {
     let mut response = Response::new(full(bytes));
     *response.status_mut() = error.status();
     if has_body {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
     }
     response
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::answer::{self, Answer};
 use super::{Call, hijack};
-use crate::container::attach::{Ended, Wish, parse_keys, pass};
+use crate::container::attach::{Ended, Wish, pass};
 use crate::container::logs;
 use crate::error::{Error, Result};
 use crate::pipe;
@@ -14,7 +14,11 @@ use crate::pipe;
 /// The content type of a stream.
 #[must_use]
 pub fn content_type(tty: bool, version: u32) -> &'static str {
-    if tty || version < 42 { RAW_STREAM } else { MULTIPLEXED_STREAM }
+    if tty || version < 42 {
+        RAW_STREAM
+    } else {
+        MULTIPLEXED_STREAM
+    }
 }
 
 /// Attaches a client.
@@ -28,13 +32,20 @@ pub async fn attach(mut call: Call, id: &str) -> Answer {
         stderr: query.flag("stderr"),
     };
     let tty = record.config.tty;
-    let keys = parse_keys(query.text("detachKeys"))?;
-    let wish = Wish { streams, raw: tty, detach_keys: if tty && streams.stdin { keys } else { Vec::new() } };
-    let with_logs = query.flag("logs").then_some(logs::Wanted { stdout: streams.stdout, stderr: streams.stderr, ..Default::default() });
+    let wish = Wish::new(streams, tty, query.text("detachKeys"))?;
+    let with_logs = query.flag("logs").then_some(logs::Wanted {
+        stdout: streams.stdout,
+        stderr: streams.stderr,
+        ..Default::default()
+    });
     let streaming = query.flag("stream");
     let upgrade = hijack::take(&mut call);
     let kind = content_type(tty, call.version);
-    let receiver = if streaming { Some(call.engine.attach_container(&container, streams).await?) } else { None };
+    let receiver = if streaming {
+        Some(call.engine.attach_container(&container, streams).await?)
+    } else {
+        None
+    };
     let engine = call.engine.clone();
     let Some(upgrade) = upgrade else {
         let (sender, parts) = mpsc::channel(16);
@@ -49,7 +60,9 @@ pub async fn attach(mut call: Call, id: &str) -> Answer {
     let busy = engine.idle.busy();
     tokio::spawn(async move {
         let _busy = busy;
-        let Some(mut client) = hijack::connection(upgrade).await else { return };
+        let Some(mut client) = hijack::connection(upgrade).await else {
+            return;
+        };
         if let Some(wanted) = with_logs
             && let Err(error) = replay(&container, wanted, &mut client).await
         {
@@ -65,7 +78,11 @@ pub async fn attach(mut call: Call, id: &str) -> Answer {
 }
 
 /// Output only, for a client that did not ask to upgrade.
-pub async fn forward(stream: &mut tokio::net::UnixStream, raw: bool, sender: &mpsc::Sender<std::io::Result<bytes::Bytes>>) {
+pub async fn forward(
+    stream: &mut tokio::net::UnixStream,
+    raw: bool,
+    sender: &mpsc::Sender<std::io::Result<bytes::Bytes>>,
+) {
     use gantry_monitor::protocol::{Kind, header};
     while let Ok(Some((kind, payload))) = crate::monitor::next(stream).await {
         if kind == Kind::Message {
@@ -74,7 +91,11 @@ pub async fn forward(stream: &mut tokio::net::UnixStream, raw: bool, sender: &mp
             }
             continue;
         }
-        let mut part = if raw { Vec::new() } else { header(kind, payload.len()).to_vec() };
+        let mut part = if raw {
+            Vec::new()
+        } else {
+            header(kind, payload.len()).to_vec()
+        };
         part.extend_from_slice(&payload);
         if sender.send(Ok(part.into())).await.is_err() {
             return;
@@ -82,7 +103,11 @@ pub async fn forward(stream: &mut tokio::net::UnixStream, raw: bool, sender: &mp
     }
 }
 
-async fn replay<C>(container: &std::sync::Arc<crate::container::Container>, wanted: logs::Wanted, client: &mut C) -> Result<()>
+async fn replay<C>(
+    container: &std::sync::Arc<crate::container::Container>,
+    wanted: logs::Wanted,
+    client: &mut C,
+) -> Result<()>
 where
     C: tokio::io::AsyncWrite + Unpin,
 {
@@ -91,7 +116,12 @@ where
     let container = container.clone();
     let reading = tokio::task::spawn_blocking(move || logs::read(&container, &wanted, &mut writer));
     while let Some(Ok(part)) = parts.recv().await {
-        client.write_all(&part).await.map_err(|e| Error::kernel("client", e))?;
+        client
+            .write_all(&part)
+            .await
+            .map_err(|e| Error::kernel("client", e))?;
     }
-    reading.await.map_err(|e| Error::internal(format!("bug: {e}")))?
+    reading
+        .await
+        .map_err(|e| Error::internal(format!("bug: {e}")))?
 }

@@ -40,8 +40,12 @@ pub async fn inspect(call: &Call, id: &str) -> Answer {
 }
 
 /// Does something that a client going away must not break off.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(work).await.unwrap_or_else(|error| Err(Error::internal(format!("bug: {error}"))))
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(work)
+        .await
+        .unwrap_or_else(|error| Err(Error::internal(format!("bug: {error}"))))
 }
 
 /// `POST /containers/{id}/start`.
@@ -57,7 +61,10 @@ pub async fn start(call: &Call, id: &str) -> Answer {
 /// `POST /containers/{id}/stop`.
 pub async fn stop(call: &Call, id: &str) -> Answer {
     let (engine, container) = (call.engine.clone(), call.engine.containers.find(id)?);
-    let (signal, timeout) = (call.query.text("signal").to_owned(), call.query.number("t")?);
+    let (signal, timeout) = (
+        call.query.text("signal").to_owned(),
+        call.query.number("t")?,
+    );
     to_the_end(async move { engine.stop_container(&container, &signal, timeout).await }).await?;
     no_content()
 }
@@ -65,7 +72,10 @@ pub async fn stop(call: &Call, id: &str) -> Answer {
 /// `POST /containers/{id}/restart`.
 pub async fn restart(call: &Call, id: &str) -> Answer {
     let (engine, container) = (call.engine.clone(), call.engine.containers.find(id)?);
-    let (signal, timeout) = (call.query.text("signal").to_owned(), call.query.number("t")?);
+    let (signal, timeout) = (
+        call.query.text("signal").to_owned(),
+        call.query.number("t")?,
+    );
     to_the_end(async move { engine.restart_container(&container, &signal, timeout).await }).await?;
     no_content()
 }
@@ -73,7 +83,9 @@ pub async fn restart(call: &Call, id: &str) -> Answer {
 /// `POST /containers/{id}/kill`.
 pub async fn kill(call: &Call, id: &str) -> Answer {
     let container = call.engine.containers.find(id)?;
-    call.engine.kill_container(&container, call.query.text("signal")).await?;
+    call.engine
+        .kill_container(&container, call.query.text("signal"))
+        .await?;
     no_content()
 }
 
@@ -94,7 +106,9 @@ pub async fn unpause(call: &Call, id: &str) -> Answer {
 /// `POST /containers/{id}/rename`.
 pub async fn rename(call: &Call, id: &str) -> Answer {
     let container = call.engine.containers.find(id)?;
-    call.engine.rename_container(&container, call.query.text("name")).await?;
+    call.engine
+        .rename_container(&container, call.query.text("name"))
+        .await?;
     no_content()
 }
 
@@ -131,9 +145,20 @@ pub async fn resize(call: &Call, id: &str) -> Answer {
     let container = call.engine.containers.find(id)?;
     let (height, width) = super::exec::size(call)?;
     if !container.view().state.lives() {
-        return Err(Error::conflict(format!("container {} is not running", container.id)));
+        return Err(Error::conflict(format!(
+            "container {} is not running",
+            container.id
+        )));
     }
-    monitor::once(&container.places.bundle, &Request::Resize { session: None, height, width }).await?;
+    monitor::once(
+        &container.places.bundle,
+        &Request::Resize {
+            session: None,
+            height,
+            width,
+        },
+    )
+    .await?;
     answer::empty(StatusCode::OK)
 }
 
@@ -141,7 +166,11 @@ pub async fn resize(call: &Call, id: &str) -> Answer {
 pub async fn top(call: &Call, id: &str) -> Answer {
     let container = call.engine.containers.find(id)?;
     let arguments = call.query.text("ps_args");
-    let arguments = if arguments.is_empty() { "-ef" } else { arguments };
+    let arguments = if arguments.is_empty() {
+        "-ef"
+    } else {
+        arguments
+    };
     let top: Top = call.engine.container_top(&container, arguments).await?;
     answer::ok(&top)
 }
@@ -149,7 +178,9 @@ pub async fn top(call: &Call, id: &str) -> Answer {
 /// `DELETE /containers/{id}`.
 pub async fn remove(call: &Call, id: &str) -> Answer {
     if call.query.flag("link") {
-        return Err(Error::unsupported("link: removing a link is not available, remove the container instead"));
+        return Err(Error::unsupported(
+            "link: removing a link is not available, remove the container instead",
+        ));
     }
     let (engine, container) = (call.engine.clone(), call.engine.containers.find(id)?);
     let (force, volumes) = (call.query.flag("force"), call.query.flag("v"));
@@ -163,17 +194,32 @@ pub async fn prune(call: &Call) -> Answer {
     let mut report = PruneReport::default();
     for container in call.engine.containers.all() {
         let record = container.view();
-        if !filter::prunes(&filters, &record)? || record.state.lives() || record.state.phase == crate::container::record::Phase::Restarting {
+        if !filter::prunes(&filters, &record)?
+            || record.state.lives()
+            || record.state.phase == crate::container::record::Phase::Restarting
+        {
             continue;
         }
         let (engine, own) = (call.engine.clone(), record.id.clone());
-        let size = blocking(move || Ok(engine.store.rw(&own)?.size()?)).await.unwrap_or(0);
-        if call.engine.remove_container(&container, false, false).await.is_ok() {
+        let size = blocking(move || Ok(engine.store.rw(&own)?.size()?))
+            .await
+            .unwrap_or(0);
+        if call
+            .engine
+            .remove_container(&container, false, false)
+            .await
+            .is_ok()
+        {
             report.space_reclaimed += size;
-            report.containers_deleted.get_or_insert_default().push(record.id.clone());
+            report
+                .containers_deleted
+                .get_or_insert_default()
+                .push(record.id.clone());
         }
     }
     let attributes = [("reclaimed".to_owned(), report.space_reclaimed.to_string())].into();
-    call.engine.events.emit("container", "prune", "", attributes);
+    call.engine
+        .events
+        .emit("container", "prune", "", attributes);
     answer::ok(&report)
 }

@@ -1,7 +1,10 @@
 //! Images, over the store.
 
+mod filter;
+
 use std::io::Write;
 
+use gantry_api::container::inspect::GraphDriver;
 use gantry_api::image::delete::{PruneReport, Removed};
 use gantry_api::image::history::Step;
 use gantry_api::image::inspect::{Inspect, Metadata, RootFs};
@@ -16,7 +19,6 @@ use super::router::nowhere;
 use crate::Engine;
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::events::has_label;
 use crate::pipe::{self, blocking};
 
 /// Routes below `/images`; names may hold slashes.
@@ -39,33 +41,18 @@ pub async fn route(call: Call, verb: &str, parts: &[&str]) -> Answer {
 /// `GET /images/json`.
 async fn list(call: Call) -> Answer {
     let filters = call.query.filters()?;
-    filters.only(&["dangling", "label", "label!", "before", "since", "reference", "until"])?;
     let engine = call.engine.clone();
     let all = call.query.flag("all");
-    let dangling = filters.boolean("dangling")?;
     let summaries = blocking(move || {
-        let bound = |name: &str| filters.get(name).next().map(|wanted| Ok::<_, Error>(created(&engine.store.resolve(wanted)?))).transpose();
-        let (before, since) = (bound("before")?, bound("since")?);
-        let patterns: Vec<&str> = filters.get("reference").collect();
-        let mut kept = Vec::new();
-        for image in engine.store.images() {
-            let labels = image.config.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
-            let nameless = image.tags.is_empty() && image.digests.is_empty();
-            let shown = match dangling {
-                Some(wanted) => image.tags.is_empty() == wanted && engine.store.children(&image.id).is_empty() | !wanted,
-                None => all || !nameless || engine.store.children(&image.id).is_empty(),
-            };
-            let fits = shown
-                && filters.get("label").all(|wanted| has_label(&labels, wanted))
-                && !filters.get("label!").any(|wanted| has_label(&labels, wanted))
-                && before.is_none_or(|time| created(&image) < time)
-                && since.is_none_or(|time| created(&image) > time)
-                && (patterns.is_empty() || image.tags.iter().any(|tag| patterns.iter().any(|pattern| reference_matches(pattern, tag))));
-            if fits {
-                kept.push(summary(&engine, &image, &patterns));
-            }
-        }
-        kept.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.repo_tags.cmp(&b.repo_tags)));
+        let wanted = filter::Wanted::new(&engine, &filters, all)?;
+        let images = engine.store.images();
+        let kept = images.iter().filter(|image| wanted.passes(&engine, image));
+        let mut kept: Vec<Summary> = kept.map(|image| summary(&engine, image, &wanted)).collect();
+        kept.sort_by(|a, b| {
+            b.created
+                .cmp(&a.created)
+                .then_with(|| a.repo_tags.cmp(&b.repo_tags))
+        });
         Ok(kept)
     });
     answer::ok(&summaries.await?)
@@ -73,18 +60,37 @@ async fn list(call: Call) -> Answer {
 
 /// Seconds since 1970.
 fn created(image: &Image) -> i64 {
-    image.config.created.as_deref().and_then(clock::nanos_of).unwrap_or(0).div_euclid(1_000_000_000)
+    image
+        .config
+        .created
+        .as_deref()
+        .and_then(clock::nanos_of)
+        .unwrap_or(0)
+        .div_euclid(1_000_000_000)
 }
 
-fn summary(engine: &Engine, image: &Image, patterns: &[&str]) -> Summary {
-    let containers = engine.containers.all().iter().filter(|container| container.view().image == image.id.to_string()).count();
-    let keep = |tag: &&String| patterns.is_empty() || patterns.iter().any(|pattern| reference_matches(pattern, tag));
+fn summary(engine: &Engine, image: &Image, wanted: &filter::Wanted<'_>) -> Summary {
+    let containers = engine
+        .containers
+        .all()
+        .iter()
+        .filter(|container| container.view().image == image.id.to_string())
+        .count();
+    let keep = |tag: &&String| wanted.shows(tag);
     Summary {
         containers: i64::try_from(containers).unwrap_or(-1),
         created: created(image),
         id: image.id.to_string(),
-        labels: image.config.config.as_ref().and_then(|config| config.labels.clone()),
-        parent_id: image.parent.as_ref().map(Digest::to_string).unwrap_or_default(),
+        labels: image
+            .config
+            .config
+            .as_ref()
+            .and_then(|config| config.labels.clone()),
+        parent_id: image
+            .parent
+            .as_ref()
+            .map(Digest::to_string)
+            .unwrap_or_default(),
         repo_digests: Some(image.digests.clone()),
         repo_tags: Some(image.tags.iter().filter(keep).cloned().collect()),
         shared_size: -1,
@@ -93,44 +99,23 @@ fn summary(engine: &Engine, image: &Image, patterns: &[&str]) -> Summary {
     }
 }
 
-/// docker's `reference` filter: a glob over `name` or `name:tag`, where `*` stops at slashes.
-fn reference_matches(pattern: &str, tag: &str) -> bool {
-    let name = tag.rsplit_once(':').map_or(tag, |(name, _)| name);
-    glob(pattern.as_bytes(), tag.as_bytes()) || glob(pattern.as_bytes(), name.as_bytes())
-}
-
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => {
-            glob(rest, text) || text.split_first().is_some_and(|(first, left)| *first != b'/' && glob(pattern, left))
-        }
-        (Some((b'?', rest)), Some((first, left))) => *first != b'/' && glob(rest, left),
-        (Some((wanted, rest)), Some((first, left))) => wanted == first && glob(rest, left),
-        _ => false,
-    }
-}
-
 /// `GET /images/{name}/json`.
 fn inspect(call: &Call, name: &str) -> Answer {
     let image = call.engine.store.resolve(name)?;
     let config = &image.config;
-    let run = serde_json::to_value(&config.config).ok().and_then(|value| serde_json::from_value(value).ok());
-    let places = call.engine.store.layer_dirs(image.top()).unwrap_or_default();
-    let mut places = places.iter().map(|path| path.to_string_lossy().into_owned());
-    let mut data = gantry_api::word::Map::new();
-    if let Some(upper) = places.next() {
-        data.insert("UpperDir".into(), upper);
-        let lower: Vec<String> = places.collect();
-        if !lower.is_empty() {
-            data.insert("LowerDir".into(), lower.join(":"));
-        }
-    }
+    let run = serde_json::to_value(&config.config)
+        .ok()
+        .and_then(|value| serde_json::from_value(value).ok());
+    let graph_driver = graph_driver(call, &image);
     answer::ok(&Inspect {
         id: image.id.to_string(),
         repo_tags: Some(image.tags.clone()),
         repo_digests: Some(image.digests.clone()),
-        parent: image.parent.as_ref().map(Digest::to_string).unwrap_or_default(),
+        parent: image
+            .parent
+            .as_ref()
+            .map(Digest::to_string)
+            .unwrap_or_default(),
         comment: config.comment.clone(),
         created: config.created.clone().unwrap_or_default(),
         docker_version: config.docker_version.clone(),
@@ -140,25 +125,71 @@ fn inspect(call: &Call, name: &str) -> Answer {
         os: config.os.clone(),
         os_version: config.os_version.clone(),
         size: i64::try_from(image.size).unwrap_or(i64::MAX),
-        graph_driver: gantry_api::container::inspect::GraphDriver { data: Some(data), name: call.engine.store.driver().name().into() },
-        root_fs: RootFs { kind: config.rootfs.kind.clone(), layers: config.rootfs.diff_ids.iter().map(Digest::to_string).collect() },
-        metadata: Metadata { last_tag_time: image.last_tagged.clone().unwrap_or_else(|| clock::NEVER.into()) },
+        graph_driver,
+        root_fs: RootFs {
+            kind: config.rootfs.kind.clone(),
+            layers: config
+                .rootfs
+                .diff_ids
+                .iter()
+                .map(Digest::to_string)
+                .collect(),
+        },
+        metadata: Metadata {
+            last_tag_time: image
+                .last_tagged
+                .clone()
+                .unwrap_or_else(|| clock::NEVER.into()),
+        },
         descriptor: None,
         config: run,
     })
 }
 
+fn graph_driver(call: &Call, image: &Image) -> GraphDriver {
+    let places = call
+        .engine
+        .store
+        .layer_dirs(image.top())
+        .unwrap_or_default();
+    let mut places = places
+        .iter()
+        .map(|path| path.to_string_lossy().into_owned());
+    let mut data = gantry_api::word::Map::new();
+    if let Some(upper) = places.next() {
+        data.insert("UpperDir".into(), upper);
+        let lower: Vec<String> = places.collect();
+        if !lower.is_empty() {
+            data.insert("LowerDir".into(), lower.join(":"));
+        }
+    }
+    GraphDriver {
+        data: Some(data),
+        name: call.engine.store.driver().name().into(),
+    }
+}
+
 /// `GET /images/{name}/history`.
 fn history(call: &Call, name: &str) -> Answer {
     let image = call.engine.store.resolve(name)?;
-    let steps = call.engine.store.history(&image.id)?.into_iter().map(|line| Step {
-        comment: line.comment,
-        created: line.created.as_deref().and_then(clock::nanos_of).unwrap_or(0).div_euclid(1_000_000_000),
-        created_by: line.created_by,
-        id: line.id,
-        size: i64::try_from(line.size).unwrap_or(i64::MAX),
-        tags: (!line.tags.is_empty()).then_some(line.tags),
-    });
+    let steps = call
+        .engine
+        .store
+        .history(&image.id)?
+        .into_iter()
+        .map(|line| Step {
+            comment: line.comment,
+            created: line
+                .created
+                .as_deref()
+                .and_then(clock::nanos_of)
+                .unwrap_or(0)
+                .div_euclid(1_000_000_000),
+            created_by: line.created_by,
+            id: line.id,
+            size: i64::try_from(line.size).unwrap_or(i64::MAX),
+            tags: (!line.tags.is_empty()).then_some(line.tags),
+        });
     answer::ok(&steps.collect::<Vec<_>>())
 }
 
@@ -177,14 +208,19 @@ fn tag(call: &Call, name: &str) -> Answer {
     let image = call.engine.store.resolve(name)?;
     let reference = reference(call.query.text("repo"), call.query.text("tag"))?;
     call.engine.store.tag(&image.id, &reference)?;
-    call.engine.image_event("tag", &image.id.to_string(), &reference.familiar());
+    call.engine
+        .image_event("tag", &image.id.to_string(), &reference.familiar());
     answer::empty(StatusCode::CREATED)
 }
 
 impl Engine {
     /// Tells the world what happened to an image.
     pub fn image_event(&self, action: &str, id: &str, name: &str) {
-        let labels = self.store.resolve(id).ok().and_then(|image| image.config.config.as_ref()?.labels.clone());
+        let labels = self
+            .store
+            .resolve(id)
+            .ok()
+            .and_then(|image| image.config.config.as_ref()?.labels.clone());
         let mut attributes = labels.unwrap_or_default();
         attributes.insert("name".into(), name.to_owned());
         self.events.emit("image", action, id, attributes);
@@ -196,7 +232,11 @@ impl Engine {
         let of = |container: std::sync::Arc<crate::container::Container>| {
             let record = container.view();
             let image = Digest::parse(&record.image).ok()?;
-            Some(Use { container: record.id.clone(), image, running: record.state.lives() })
+            Some(Use {
+                container: record.id.clone(),
+                image,
+                running: record.state.lives(),
+            })
         };
         self.containers.all().into_iter().filter_map(of).collect()
     }
@@ -211,12 +251,22 @@ impl Engine {
         let word = |step: &gantry_store::Removed| match step {
             gantry_store::Removed::Untagged(name, _) => {
                 self.image_event("untag", &id, &id);
-                Removed { untagged: name.clone(), ..Removed::default() }
+                Removed {
+                    untagged: name.clone(),
+                    ..Removed::default()
+                }
             }
             gantry_store::Removed::Deleted(id) => {
                 self.image_event("delete", &id.to_string(), &id.to_string());
-                Removed { deleted: id.to_string(), ..Removed::default() }
+                Removed {
+                    deleted: id.to_string(),
+                    ..Removed::default()
+                }
             }
+            gantry_store::Removed::Layer(chain) => Removed {
+                deleted: chain.to_string(),
+                ..Removed::default()
+            },
         };
         Ok(removed.iter().map(word).collect())
     }
@@ -224,7 +274,10 @@ impl Engine {
 
 /// `DELETE /images/{name}`.
 async fn delete(call: Call, name: String) -> Answer {
-    let options = DeleteOptions { force: call.query.flag("force"), prune: !call.query.flag("noprune") };
+    let options = DeleteOptions {
+        force: call.query.flag("force"),
+        prune: !call.query.flag("noprune"),
+    };
     let engine = call.engine.clone();
     answer::ok(&blocking(move || engine.delete_image(&name, options)).await?)
 }
@@ -232,36 +285,20 @@ async fn delete(call: Call, name: String) -> Answer {
 /// `POST /images/prune`.
 async fn prune(call: Call) -> Answer {
     let filters = call.query.filters()?;
-    filters.only(&["dangling", "until", "label", "label!"])?;
-    let dangling = filters.boolean("dangling")?.unwrap_or(true);
-    let until = filters.get("until").next().map(|text| clock::parse(text).ok_or_else(|| Error::invalid(format!("invalid filter 'until={text}'")))).transpose()?;
     let engine = call.engine.clone();
     let report = blocking(move || {
         let mut report = PruneReport::default();
-        let used: Vec<String> = engine.containers.all().iter().map(|container| container.view().image.clone()).collect();
+        let wanted = filter::Pruned::new(&filters)?;
+        let containers = engine.containers.all();
+        let used: Vec<String> = containers
+            .iter()
+            .map(|container| container.view().image.clone())
+            .collect();
         for image in engine.store.images() {
-            let labels = image.config.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
-            let id = image.id.to_string();
-            let goes = (image.tags.is_empty() && image.digests.is_empty() || !dangling)
-                && !used.contains(&id)
-                && engine.store.children(&image.id).is_empty()
-                && until.is_none_or(|time| created(&image) < time / 1_000_000_000)
-                && filters.get("label").all(|wanted| has_label(&labels, wanted))
-                && !filters.get("label!").any(|wanted| has_label(&labels, wanted));
-            if !goes {
-                continue;
-            }
-            let names = if image.tags.is_empty() { vec![id] } else { image.tags.clone() };
-            for name in names {
-                match engine.delete_image(&name, DeleteOptions { force: false, prune: true }) {
-                    Ok(removed) => {
-                        if removed.iter().any(|step| !step.deleted.is_empty()) {
-                            report.space_reclaimed += image.size;
-                        }
-                        report.images_deleted.get_or_insert_default().extend(removed);
-                    }
-                    Err(error) => tracing::warn!("prune of {name}: {error}"),
-                }
+            let free = !used.contains(&image.id.to_string())
+                && engine.store.children(&image.id).is_empty();
+            if free && wanted.goes(&image) {
+                remove_whole(&engine, &image, &mut report);
             }
         }
         let reclaimed = [("reclaimed".to_owned(), report.space_reclaimed.to_string())].into();
@@ -271,20 +308,62 @@ async fn prune(call: Call) -> Answer {
     answer::ok(&report.await?)
 }
 
+/// Removes an image under all its names; one that turns out to be in use stays.
+fn remove_whole(engine: &Engine, image: &Image, report: &mut PruneReport) {
+    let names = if image.tags.is_empty() {
+        vec![image.id.to_string()]
+    } else {
+        image.tags.clone()
+    };
+    for name in names {
+        let options = DeleteOptions {
+            force: false,
+            prune: true,
+        };
+        match engine.delete_image(&name, options) {
+            Ok(removed) => {
+                if removed.iter().any(|step| !step.deleted.is_empty()) {
+                    report.space_reclaimed += image.size;
+                }
+                report
+                    .images_deleted
+                    .get_or_insert_default()
+                    .extend(removed);
+            }
+            Err(error) => tracing::warn!("prune of {name}: {error}"),
+        }
+    }
+}
+
 /// `POST /images/create`: import; pulls are the registry's.
 async fn create(call: Call) -> Answer {
     let source = call.query.text("fromSrc").to_owned();
     if source.is_empty() {
-        return Err(Error::unsupported("pull: this engine speaks to no registry yet"));
+        return Err(Error::unsupported(
+            "pull: this engine speaks to no registry yet",
+        ));
     }
     if source != "-" {
-        return Err(Error::unsupported(format!("import from {source:?}: expected '-' and the archive as the request's body")));
+        return Err(Error::unsupported(format!(
+            "import from {source:?}: expected '-' and the archive as the request's body"
+        )));
     }
-    let (repository, tag) = (call.query.text("repo").to_owned(), call.query.text("tag").to_owned());
-    let name = if repository.is_empty() { None } else { Some(reference(&repository, &tag)?) };
+    let (repository, tag) = (
+        call.query.text("repo").to_owned(),
+        call.query.text("tag").to_owned(),
+    );
+    let name = if repository.is_empty() {
+        None
+    } else {
+        Some(reference(&repository, &tag)?)
+    };
     let changes: Vec<String> = call.query.all("changes").map(str::to_owned).collect();
     let message = call.query.text("message").to_owned();
-    let message = if message.is_empty() { "Imported from -".to_owned() } else { message };
+    let message = if message.is_empty() {
+        "Imported from -".to_owned()
+    } else {
+        message
+    };
     let options = ImportOptions {
         message,
         config: crate::container::changes::apply(&changes, Default::default())?,
@@ -296,7 +375,11 @@ async fn create(call: Call) -> Answer {
     let reader = call.reader();
     tokio::task::spawn_blocking(move || {
         let line = match import(&engine, reader, &options, name.as_ref()) {
-            Ok(id) => Line { status: id, ..Line::default() }.to_wire(),
+            Ok(id) => Line {
+                status: id,
+                ..Line::default()
+            }
+            .to_wire(),
             Err(error) => super::system::failure(&error),
         };
         // A client that left does not hear the id.
@@ -305,7 +388,12 @@ async fn create(call: Call) -> Answer {
     answer::stream("application/json", parts)
 }
 
-fn import(engine: &Engine, reader: pipe::Reader, options: &ImportOptions, name: Option<&Reference>) -> Result<String> {
+fn import(
+    engine: &Engine,
+    reader: pipe::Reader,
+    options: &ImportOptions,
+    name: Option<&Reference>,
+) -> Result<String> {
     let image = engine.store.import(reader, options)?;
     let id = image.id.to_string();
     if let Some(name) = name {

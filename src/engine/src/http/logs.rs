@@ -14,11 +14,15 @@ pub fn logs(call: &Call, id: &str) -> Answer {
     let query = &call.query;
     let (stdout, stderr) = (query.flag("stdout"), query.flag("stderr"));
     if !stdout && !stderr {
-        return Err(Error::invalid("Bad parameters: you must choose at least one stream"));
+        return Err(Error::invalid(
+            "Bad parameters: you must choose at least one stream",
+        ));
     }
     let record = container.view();
     if record.host.log_config.driver == "none" {
-        return Err(Error::unsupported("configured logging driver does not support reading"));
+        return Err(Error::unsupported(
+            "configured logging driver does not support reading",
+        ));
     }
     let wanted = Wanted {
         stdout,
@@ -28,7 +32,10 @@ pub fn logs(call: &Call, id: &str) -> Answer {
         until: time(query.text("until"), "until")?.filter(|until| *until != 0),
         tail: match query.text("tail") {
             "" | "all" => None,
-            text => text.parse::<i64>().ok().and_then(|count| usize::try_from(count).ok()),
+            text => text
+                .parse::<i64>()
+                .ok()
+                .and_then(|count| usize::try_from(count).ok()),
         },
         timestamps: query.flag("timestamps"),
         details: query.flag("details"),
@@ -51,5 +58,7 @@ pub fn time(text: &str, name: &str) -> Result<Option<i64>> {
     if text.is_empty() || text == "0" {
         return Ok(None);
     }
-    clock::parse(text).map(Some).ok_or_else(|| Error::invalid(format!("invalid value for \"{name}\": {text}")))
+    clock::parse(text)
+        .map(Some)
+        .ok_or_else(|| Error::invalid(format!("invalid value for \"{name}\": {text}")))
 }

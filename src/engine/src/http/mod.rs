@@ -48,7 +48,10 @@ impl Call {
     /// Invalid if it is too large or breaks off.
     pub async fn bytes(&mut self) -> Result<Bytes> {
         let body = http_body_util::Limited::new(self.request.body_mut(), LARGEST);
-        let collected = body.collect().await.map_err(|e| Error::invalid(format!("request body: {e}")))?;
+        let collected = body
+            .collect()
+            .await
+            .map_err(|e| Error::invalid(format!("request body: {e}")))?;
         Ok(collected.to_bytes())
     }
 

@@ -17,13 +17,21 @@ impl Query {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             (decode(name, true), decode(value, true))
         };
-        Self(text.split('&').filter(|part| !part.is_empty()).map(pair).collect())
+        Self(
+            text.split('&')
+                .filter(|part| !part.is_empty())
+                .map(pair)
+                .collect(),
+        )
     }
 
     /// The first value of `name`, empty values included.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The first value of `name`, or the empty text.
@@ -34,7 +42,10 @@ impl Query {
 
     /// Every value of `name`.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// `name` as docker reads booleans.
@@ -68,7 +79,11 @@ impl Query {
 /// Percent-decodes; with `plus`, `+` is a blank.
 #[must_use]
 pub fn decode(text: &str, plus: bool) -> String {
-    let hex = |digit: Option<&u8>| char::from(*digit?).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let hex = |digit: Option<&u8>| {
+        char::from(*digit?)
+            .to_digit(16)
+            .and_then(|value| u8::try_from(value).ok())
+    };
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

@@ -26,7 +26,13 @@ pub async fn route(call: Call, verb: &str, parts: &[&str]) -> Answer {
         },
         (_, ["images", rest @ ..]) => images::route(call, verb, rest).await,
         ("GET", ["plugins"]) => answer::ok(&Vec::<()>::new()),
-        (_, ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", rest @ ..]) => swarm(verb, parts[0], rest),
+        (
+            _,
+            [
+                "swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs",
+                rest @ ..,
+            ],
+        ) => swarm(verb, parts[0], rest),
         _ => nowhere(),
     }
 }
@@ -61,7 +67,9 @@ fn swarm(verb: &str, room: &str, rest: &[&str]) -> Answer {
     let message = if room == "swarm" && rest == ["leave"] {
         "This node is not part of a swarm"
     } else if verb == "POST" && room == "swarm" && (rest == ["init"] || rest == ["join"]) {
-        return Err(Error::unsupported("swarm: this engine runs containers on one machine only"));
+        return Err(Error::unsupported(
+            "swarm: this engine runs containers on one machine only",
+        ));
     } else {
         "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again."
     };

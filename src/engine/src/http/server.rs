@@ -33,7 +33,10 @@ where
     }
 }
 
-async fn handle(engine: Arc<Engine>, request: Request<Incoming>) -> std::result::Result<Response<Body>, Infallible> {
+async fn handle(
+    engine: Arc<Engine>,
+    request: Request<Incoming>,
+) -> std::result::Result<Response<Body>, Infallible> {
     engine.idle.touch();
     let method = request.method().clone();
     let target = request.uri().path().to_owned();
@@ -57,24 +60,43 @@ async fn handle(engine: Arc<Engine>, request: Request<Incoming>) -> std::result:
 async fn dispatch(engine: Arc<Engine>, request: Request<Incoming>) -> answer::Answer {
     let path = request.uri().path().to_owned();
     let (version, path) = split_version(&path)?;
-    let segments: Vec<String> =
-        path.split('/').filter(|part| !part.is_empty()).map(|part| query::decode(part, false)).collect();
+    let segments: Vec<String> = path
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .map(|part| query::decode(part, false))
+        .collect();
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let method = request.method().clone();
     let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
     let head = method == Method::HEAD;
-    let call = Call { engine, request, query, version };
-    let verb = if head && parts.as_slice() != ["_ping"] && parts.last() != Some(&"archive") { "GET" } else { method.as_str() };
+    let call = Call {
+        engine,
+        request,
+        query,
+        version,
+    };
+    let verb = if head && parts.as_slice() != ["_ping"] && parts.last() != Some(&"archive") {
+        "GET"
+    } else {
+        method.as_str()
+    };
     router::route(call, verb, &parts).await
 }
 
 /// The minor version a path asks for and the rest of it.
 fn split_version(path: &str) -> Result<(u32, &str)> {
-    let Some((first, rest)) = path.strip_prefix("/v").and_then(|path| path.split_once('/')) else {
+    let Some((first, rest)) = path
+        .strip_prefix("/v")
+        .and_then(|path| path.split_once('/'))
+    else {
         return Ok((NEWEST, path));
     };
-    let Some((major, minor)) = first.split_once('.') else { return Ok((NEWEST, path)) };
-    let (Ok(major), Ok(minor)) = (major.parse::<u32>(), minor.parse::<u32>()) else { return Ok((NEWEST, path)) };
+    let Some((major, minor)) = first.split_once('.') else {
+        return Ok((NEWEST, path));
+    };
+    let (Ok(major), Ok(minor)) = (major.parse::<u32>(), minor.parse::<u32>()) else {
+        return Ok((NEWEST, path));
+    };
     if (major, minor) > (1, NEWEST) {
         let newest = gantry_api::VERSION;
         return Err(Error::invalid(format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gantry_api::progress::Line;
-use gantry_api::system::info::{Commit, Index, Info, Plugins, RegistryConfig, Runtime, Swarm};
+use gantry_api::system::info::{Index, Info, Plugins, RegistryConfig, Runtime, Swarm};
 use gantry_api::system::version::{Component, Version};
 use gantry_api::word::Map;
 use http::{HeaderValue, header};
@@ -58,7 +58,11 @@ pub fn version(call: &Call) -> Answer {
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .collect();
-    let engine = Component { name: "Engine".into(), version: version.into(), details };
+    let engine = Component {
+        name: "Engine".into(),
+        version: version.into(),
+        details,
+    };
     answer::ok(&Version {
         components: vec![engine],
         version: version.into(),
@@ -74,103 +78,170 @@ pub fn version(call: &Call) -> Answer {
 /// `GET /info`.
 pub fn info(call: &Call) -> Answer {
     let (engine, machine, options) = (&call.engine, &call.engine.machine, &call.engine.options);
-    let mut counts = [0_i64; 3];
-    let all = engine.containers.all();
-    for container in &all {
-        counts[match container.view().state.phase {
-            Phase::Running | Phase::Restarting => 0,
-            Phase::Paused => 1,
-            _ => 2,
-        }] += 1;
-    }
-    let variable = |name: &str| std::env::var(name).or_else(|_| std::env::var(name.to_lowercase())).unwrap_or_default();
-    let runtimes: BTreeMap<String, Runtime> = options.runtimes.iter().map(|(name, runtime)| {
-        let path = runtime.path.to_string_lossy().into_owned();
-        (name.clone(), Runtime { path, runtime_args: runtime.arguments.clone(), ..Runtime::default() })
-    }).collect();
-    let list = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-    let has = |name: &str| machine.has(name);
-    let mut security = vec!["name=seccomp,profile=builtin".to_owned()];
-    if machine.apparmor {
-        security.insert(0, "name=apparmor".into());
-    }
-    if machine.unified {
-        security.push("name=cgroupns".into());
-    }
-    answer::ok(&Info {
+    let mut info = Info {
         id: machine.engine_id.clone(),
-        containers: i64::try_from(all.len()).unwrap_or(i64::MAX),
-        containers_running: counts[0],
-        containers_paused: counts[1],
-        containers_stopped: counts[2],
         images: i64::try_from(engine.store.images().len()).unwrap_or(i64::MAX),
         driver: engine.store.driver().name().into(),
         driver_status: Some(driver_status()),
-        plugins: Plugins {
-            volume: list(&["local"]),
-            network: list(&["bridge", "host", "ipvlan", "macvlan", "null"]),
-            authorization: None,
-            log: list(&["json-file", "none"]),
-        },
-        memory_limit: has("memory"),
-        swap_limit: has("memory"),
-        kernel_memory_tcp: has("memory") && !machine.unified,
-        cpu_cfs_period: has("cpu"),
-        cpu_cfs_quota: has("cpu"),
-        cpu_shares: has("cpu"),
-        cpu_set: has("cpuset"),
-        pids_limit: has("pids"),
-        ipv4_forwarding: std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1"),
+        plugins: plugins(),
         debug: options.debug,
-        file_descriptors: std::fs::read_dir("/proc/self/fd").map_or(-1, |entries| i64::try_from(entries.count()).unwrap_or(-1)),
-        oom_kill_disable: has("memory") && !machine.unified,
-        goroutines: std::fs::read_dir("/proc/self/task").map_or(-1, |entries| i64::try_from(entries.count()).unwrap_or(-1)),
+        file_descriptors: entries("/proc/self/fd"),
+        goroutines: entries("/proc/self/task"),
         system_time: clock::now(),
         logging_driver: options.log_driver.clone(),
         cgroup_driver: "cgroupfs".into(),
         cgroup_version: if machine.unified { "2" } else { "1" }.into(),
         events_listeners: i64::try_from(engine.events.listeners()).unwrap_or(0),
-        kernel_version: machine.kernel.clone(),
-        operating_system: machine.system.clone(),
-        os_version: machine.system_version.clone(),
         os_type: "linux".into(),
         architecture: std::env::consts::ARCH.into(),
         index_server_address: "https://index.docker.io/v1/".into(),
         registry_config: Some(registries(call)),
-        cpus: machine.cpus,
-        mem_total: machine.memory,
         docker_root_dir: options.data_root.to_string_lossy().into_owned(),
-        http_proxy: variable("HTTP_PROXY"),
-        https_proxy: variable("HTTPS_PROXY"),
-        no_proxy: variable("NO_PROXY"),
-        name: machine.name.clone(),
         labels: Some(options.labels.clone()),
         server_version: env!("CARGO_PKG_VERSION").into(),
-        runtimes: Some(runtimes),
+        runtimes: Some(runtimes(call)),
         default_runtime: options.default_runtime.clone(),
-        swarm: Swarm { local_node_state: "inactive".into(), ..Swarm::default() },
+        swarm: Swarm {
+            local_node_state: "inactive".into(),
+            ..Swarm::default()
+        },
         live_restore_enabled: true,
         init_binary: "docker-init".into(),
-        runc_commit: Commit::default(),
-        security_options: Some(security),
+        security_options: Some(security(call)),
         cdi_spec_dirs: Some(Vec::new()),
         ..Info::default()
-    })
+    };
+    count_containers(call, &mut info);
+    describe_machine(call, &mut info);
+    answer::ok(&info)
+}
+
+fn entries(directory: &str) -> i64 {
+    std::fs::read_dir(directory).map_or(-1, |all| i64::try_from(all.count()).unwrap_or(-1))
+}
+
+fn count_containers(call: &Call, info: &mut Info) {
+    for container in call.engine.containers.all() {
+        info.containers += 1;
+        match container.view().state.phase {
+            Phase::Running | Phase::Restarting => info.containers_running += 1,
+            Phase::Paused => info.containers_paused += 1,
+            _ => info.containers_stopped += 1,
+        }
+    }
+}
+
+fn describe_machine(call: &Call, info: &mut Info) {
+    let machine = &call.engine.machine;
+    let variable = |name: &str| {
+        std::env::var(name)
+            .or_else(|_| std::env::var(name.to_lowercase()))
+            .unwrap_or_default()
+    };
+    info.http_proxy = variable("HTTP_PROXY");
+    info.https_proxy = variable("HTTPS_PROXY");
+    info.no_proxy = variable("NO_PROXY");
+    info.kernel_version.clone_from(&machine.kernel);
+    info.operating_system.clone_from(&machine.system);
+    info.os_version.clone_from(&machine.system_version);
+    info.name.clone_from(&machine.name);
+    info.cpus = machine.cpus;
+    info.mem_total = machine.memory;
+    let has = |name: &str| machine.has(name);
+    info.memory_limit = has("memory");
+    info.swap_limit = has("memory");
+    info.kernel_memory_tcp = has("memory") && !machine.unified;
+    info.oom_kill_disable = has("memory") && !machine.unified;
+    info.cpu_cfs_period = has("cpu");
+    info.cpu_cfs_quota = has("cpu");
+    info.cpu_shares = has("cpu");
+    info.cpu_set = has("cpuset");
+    info.pids_limit = has("pids");
+    let forwarding = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward");
+    info.ipv4_forwarding = forwarding.is_ok_and(|text| text.trim() == "1");
+}
+
+fn plugins() -> Plugins {
+    let list = |words: &[&str]| {
+        Some(
+            words
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>(),
+        )
+    };
+    Plugins {
+        volume: list(&["local"]),
+        network: list(&["bridge", "host", "macvlan", "null"]),
+        authorization: None,
+        log: list(&["json-file", "none"]),
+    }
+}
+
+fn security(call: &Call) -> Vec<String> {
+    let machine = &call.engine.machine;
+    let mut all = vec!["name=seccomp,profile=builtin".to_owned()];
+    if machine.apparmor {
+        all.insert(0, "name=apparmor".into());
+    }
+    if machine.unified {
+        all.push("name=cgroupns".into());
+    }
+    all
+}
+
+fn runtimes(call: &Call) -> BTreeMap<String, Runtime> {
+    let known = call.engine.options.runtimes.iter();
+    known
+        .map(|(name, runtime)| {
+            let path = runtime.path.to_string_lossy().into_owned();
+            (
+                name.clone(),
+                Runtime {
+                    path,
+                    runtime_args: runtime.arguments.clone(),
+                    ..Runtime::default()
+                },
+            )
+        })
+        .collect()
 }
 
 fn driver_status() -> Vec<[String; 2]> {
-    [("Supports d_type", "true"), ("Using metacopy", "false"), ("Native Overlay Diff", "true"), ("userxattr", "false")]
-        .map(|(key, value)| [key.to_owned(), value.to_owned()])
-        .into()
+    [
+        ("Supports d_type", "true"),
+        ("Using metacopy", "false"),
+        ("Native Overlay Diff", "true"),
+        ("userxattr", "false"),
+    ]
+    .map(|(key, value)| [key.to_owned(), value.to_owned()])
+    .into()
 }
 
 fn registries(call: &Call) -> RegistryConfig {
     let options = &call.engine.options;
     let index = |name: &str, official: bool, secure: bool, mirrors: Vec<String>| {
-        (name.to_owned(), Index { mirrors: Some(mirrors), name: name.to_owned(), official, secure })
+        (
+            name.to_owned(),
+            Index {
+                mirrors: Some(mirrors),
+                name: name.to_owned(),
+                official,
+                secure,
+            },
+        )
     };
-    let mut configs: BTreeMap<String, Index> = options.insecure_registries.iter().map(|name| index(name, false, false, Vec::new())).collect();
-    configs.extend([index("docker.io", true, true, options.registry_mirrors.clone())]);
+    let mut configs: BTreeMap<String, Index> = options
+        .insecure_registries
+        .iter()
+        .map(|name| index(name, false, false, Vec::new()))
+        .collect();
+    configs.extend([index(
+        "docker.io",
+        true,
+        true,
+        options.registry_mirrors.clone(),
+    )]);
     RegistryConfig {
         index_configs: Some(configs),
         insecure_registry_cidrs: Some(vec!["::1/128".into(), "127.0.0.0/8".into()]),
@@ -194,7 +265,8 @@ pub async fn events(call: Call) -> Answer {
             bytes
         };
         let wanted = past.iter().filter(|event| {
-            since.is_some_and(|since| event.time_nano >= since) && until.is_none_or(|until| event.time_nano <= until)
+            since.is_some_and(|since| event.time_nano >= since)
+                && until.is_none_or(|until| event.time_nano <= until)
         });
         for event in wanted.filter(|event| events::passes(&filters, event)) {
             if !writer.send(line(event)).await {
@@ -232,7 +304,9 @@ pub async fn events(call: Call) -> Answer {
 
 /// `POST /auth`.
 pub async fn auth(_call: Call) -> Answer {
-    Err(crate::error::Error::unsupported("login: this engine speaks to no registry yet"))
+    Err(crate::error::Error::unsupported(
+        "login: this engine speaks to no registry yet",
+    ))
 }
 
 /// A line that ends a stream with an error.

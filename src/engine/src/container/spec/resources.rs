@@ -63,10 +63,15 @@ fn block_io(host: &HostConfig) -> Result<Map<String, Value>> {
     if limits.blkio_weight > 0 {
         section.insert("weight".into(), json!(limits.blkio_weight));
     }
-    let weights: Vec<Value> = limits.blkio_weight_device.iter().flatten().map(|device| {
-        let (major, minor) = numbers(&device.path)?;
-        Ok(json!({"major": major, "minor": minor, "weight": device.weight}))
-    }).collect::<Result<_>>()?;
+    let weights: Vec<Value> = limits
+        .blkio_weight_device
+        .iter()
+        .flatten()
+        .map(|device| {
+            let (major, minor) = numbers(&device.path)?;
+            Ok(json!({"major": major, "minor": minor, "weight": device.weight}))
+        })
+        .collect::<Result<_>>()?;
     if !weights.is_empty() {
         section.insert("weightDevice".into(), Value::Array(weights));
     }
@@ -90,7 +95,10 @@ fn block_io(host: &HostConfig) -> Result<Map<String, Value>> {
 
 fn numbers(path: &str) -> Result<(u64, u64)> {
     let metadata = std::fs::metadata(path).map_err(|e| Error::kernel(path, e))?;
-    Ok((nix::sys::stat::major(metadata.rdev()), nix::sys::stat::minor(metadata.rdev())))
+    Ok((
+        nix::sys::stat::major(metadata.rdev()),
+        nix::sys::stat::minor(metadata.rdev()),
+    ))
 }
 
 /// The devices and the rules of their cgroup.
@@ -103,9 +111,7 @@ pub fn devices(host: &HostConfig) -> Result<(Vec<Value>, Vec<Value>)> {
         collect(Path::new("/dev"), Path::new("/dev"), &mut devices)?;
         return Ok((devices, vec![json!({"allow": true, "access": "rwm"})]));
     }
-    let rule = |allow: bool, major: u64, minor: u64| {
-        json!({"allow": allow, "type": "c", "major": major, "minor": minor, "access": "rwm"})
-    };
+    let rule = |allow: bool, major: u64, minor: u64| json!({"allow": allow, "type": "c", "major": major, "minor": minor, "access": "rwm"});
     let mut rules = vec![json!({"allow": false, "access": "rwm"})];
     for (major, minor) in [(1, 5), (1, 3), (1, 9), (1, 8), (5, 0), (5, 1)] {
         rules.push(rule(true, major, minor));
@@ -113,12 +119,19 @@ pub fn devices(host: &HostConfig) -> Result<(Vec<Value>, Vec<Value>)> {
     rules.push(rule(false, 10, 229));
     let mut devices = Vec::new();
     for mapping in host.resources.devices.iter().flatten() {
-        let inside = if mapping.path_in_container.is_empty() { &mapping.path_on_host } else { &mapping.path_in_container };
+        let inside = if mapping.path_in_container.is_empty() {
+            &mapping.path_on_host
+        } else {
+            &mapping.path_in_container
+        };
         let before = devices.len();
         let source = Path::new(&mapping.path_on_host);
         let gone = |e: std::io::Error| {
             let text = crate::error::describe(&e);
-            Error::internal(format!("error gathering device information while adding custom device \"{}\": {text}", mapping.path_on_host))
+            Error::internal(format!(
+                "error gathering device information while adding custom device \"{}\": {text}",
+                mapping.path_on_host
+            ))
         };
         let real = std::fs::canonicalize(source).map_err(gone)?;
         if real.is_dir() {
@@ -132,7 +145,11 @@ pub fn devices(host: &HostConfig) -> Result<(Vec<Value>, Vec<Value>)> {
                 mapping.path_on_host
             )));
         }
-        let access = if mapping.cgroup_permissions.is_empty() { "rwm" } else { &mapping.cgroup_permissions };
+        let access = if mapping.cgroup_permissions.is_empty() {
+            "rwm"
+        } else {
+            &mapping.cgroup_permissions
+        };
         for device in &devices[before..] {
             rules.push(json!({
                 "allow": true, "type": device["type"], "major": device["major"], "minor": device["minor"], "access": access,
@@ -149,24 +166,40 @@ pub fn devices(host: &HostConfig) -> Result<(Vec<Value>, Vec<Value>)> {
 fn user_rule(text: &str) -> Result<Value> {
     let refuse = || Error::invalid(format!("invalid device cgroup rule format: '{text}'"));
     let parts: Vec<&str> = text.split(' ').collect();
-    let [kind @ ("a" | "b" | "c"), numbers, access] = parts[..] else { return Err(refuse()) };
+    let [kind @ ("a" | "b" | "c"), numbers, access] = parts[..] else {
+        return Err(refuse());
+    };
     let (major, minor) = numbers.split_once(':').ok_or_else(refuse)?;
-    let number = |text: &str| if text == "*" { Ok(-1) } else { text.parse::<i64>().map_err(|_| refuse()) };
+    let number = |text: &str| {
+        if text == "*" {
+            Ok(-1)
+        } else {
+            text.parse::<i64>().map_err(|_| refuse())
+        }
+    };
     if access.is_empty() || !access.chars().all(|letter| "rwm".contains(letter)) {
         return Err(refuse());
     }
-    Ok(json!({"allow": true, "type": kind, "major": number(major)?, "minor": number(minor)?, "access": access}))
+    Ok(
+        json!({"allow": true, "type": kind, "major": number(major)?, "minor": number(minor)?, "access": access}),
+    )
 }
 
 /// Device nodes below a directory; what docker leaves out of privileged containers stays out.
 fn collect(directory: &Path, inside: &Path, devices: &mut Vec<Value>) -> Result<()> {
-    let entries = std::fs::read_dir(directory).map_err(|e| Error::kernel(directory.display(), e))?;
+    let entries =
+        std::fs::read_dir(directory).map_err(|e| Error::kernel(directory.display(), e))?;
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let Ok(kind) = entry.file_type() else { continue };
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
         let path = inside.join(&name);
         if kind.is_dir() {
-            if !["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"].iter().any(|skip| name == *skip) {
+            if !["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"]
+                .iter()
+                .any(|skip| name == *skip)
+            {
                 collect(&entry.path(), &path, devices)?;
             }
         } else if name != "console" && (kind.is_char_device() || kind.is_block_device()) {

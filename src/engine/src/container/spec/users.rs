@@ -21,8 +21,12 @@ pub struct User {
 
 /// A file of a tree, resolved inside it; empty when there is none.
 fn read_inside(root: &Path, path: &str) -> String {
-    let (Ok(root), Ok(path)) = (File::open(root), CString::new(path)) else { return String::new() };
-    let Ok(file) = sys::file::read_within(root.as_fd(), &path) else { return String::new() };
+    let (Ok(root), Ok(path)) = (File::open(root), CString::new(path)) else {
+        return String::new();
+    };
+    let Ok(file) = sys::file::read_within(root.as_fd(), &path) else {
+        return String::new();
+    };
     let mut text = Vec::new();
     // A passwd file above this size is no passwd file.
     match File::from(file).take(4 << 20).read_to_end(&mut text) {
@@ -51,12 +55,18 @@ pub fn find(root: &Path, wanted: &str, extra: &[String]) -> Result<User> {
         }
         (_, Ok(number)) => found.uid = number,
         _ => {
-            return Err(Error::invalid(format!("unable to find user {user}: no matching entries in passwd file")));
+            return Err(Error::invalid(format!(
+                "unable to find user {user}: no matching entries in passwd file"
+            )));
         }
     }
     if group_wanted.is_empty() {
         found.groups = fields(&group)
-            .filter(|line| !name.is_empty() && line.len() > 3 && line[3].split(',').any(|member| member == name))
+            .filter(|line| {
+                !name.is_empty()
+                    && line.len() > 3
+                    && line[3].split(',').any(|member| member == name)
+            })
             .filter_map(|line| line[2].parse().ok())
             .collect();
     } else {
@@ -82,5 +92,9 @@ fn group_id(groups: &str, wanted: &str) -> Result<u32> {
         .find(|line| line[0] == wanted)
         .and_then(|line| line.get(2)?.parse().ok())
         .or_else(|| wanted.parse().ok())
-        .ok_or_else(|| Error::invalid(format!("unable to find group {wanted}: no matching entries in group file")))
+        .ok_or_else(|| {
+            Error::invalid(format!(
+                "unable to find group {wanted}: no matching entries in group file"
+            ))
+        })
 }
