@@ -8,16 +8,19 @@
 //! - [`key`]: what a step's result depends on, as one digest (pure, so that a cache can be trusted)
 //! - [`history`]: the texts of an image's history
 //!
-//! Nothing here runs a container, mounts or reads a context: the engine does that for the steps.
+//! - [`copy`]: COPY and ADD of files that are here
+//! - [`cache`], [`solve`]: what is known already, and running what is not, through a [`solve::Worker`] the engine gives
 
 #![forbid(unsafe_code)]
 
+pub mod cache;
 pub mod copy;
 pub mod error;
 pub mod graph;
 pub mod history;
 pub mod key;
 pub mod platform;
+pub mod solve;
 pub mod state;
 pub mod step;
 pub mod variables;

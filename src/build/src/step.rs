@@ -59,7 +59,7 @@ pub struct Run {
 }
 
 /// Files to put into the stage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Copy {
     /// ADD: URLs, git references and archives are understood.
     pub add: bool,

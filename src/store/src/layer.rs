@@ -35,6 +35,17 @@ pub struct Layer {
     pub size: u64,
 }
 
+/// diffID of an archive without entries (1024 zero bytes).
+const EMPTY_DIFF: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+
+impl Layer {
+    /// True where it changes nothing: docker records no layer for it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.diff_id.to_string() == EMPTY_DIFF
+    }
+}
+
 /// A layer's record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LayerRecord {

@@ -58,14 +58,19 @@ impl<'a> State<'a> {
         (state, triggers)
     }
 
-    /// The stage that `FROM this` begins: configuration, variables and arguments go on, ONBUILD and CMD's mark do not.
+    /// The stage that `FROM this` begins: configuration, variables and arguments go on; what ONBUILD
+    /// left is still to be taken.
     #[must_use]
     pub fn child(&self, index: usize) -> Self {
         let mut child = self.clone();
         child.index = index;
         child.cmd_set = false;
-        child.config().on_build = None;
         child
+    }
+
+    /// Takes out what ONBUILD left; a stage built on another one runs it first.
+    pub fn take_triggers(&mut self) -> Vec<String> {
+        self.config().on_build.take().unwrap_or_default()
     }
 
     fn config(&mut self) -> &mut RunConfig {

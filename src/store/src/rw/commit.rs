@@ -20,9 +20,6 @@ use crate::store::{Driver, Lease};
 use crate::tar::{Entry, Kind};
 use crate::tree::{Form, TreeWriter};
 
-/// diffID of an archive without entries (1024 zero bytes): docker records no layer for it.
-const EMPTY_DIFF: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
-
 /// What a committed image says of itself.
 #[derive(Clone, Debug, Default)]
 pub struct CommitOptions {
@@ -147,7 +144,7 @@ impl RwLayer {
                 ..ImageConfig::default()
             },
         };
-        let empty = layer.diff_id.to_string() == EMPTY_DIFF;
+        let empty = layer.is_empty();
         // From the layers themselves: a build's stage has them without an image.
         let top = if empty {
             layer.parent
