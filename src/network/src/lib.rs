@@ -6,6 +6,7 @@
 pub mod error;
 pub mod files;
 pub mod forward;
+pub mod forwarding;
 pub mod ipam;
 pub mod link;
 pub mod mac;

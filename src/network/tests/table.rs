@@ -69,6 +69,7 @@ fn table_is_made_changed_and_gone() {
         table.add_ports(&ports)?;
         let text = listed();
         for line in [
+            "elements = { \"gantry0\" }",
             "elements = { tcp . 8080 : 172.17.0.2 . 80 }",
             "elements = { 192.0.2.2 . tcp . 8080 : 172.17.0.3 . 80 }",
             "elements = { tcp . 8080 : fd00:1::2 . 80 }",

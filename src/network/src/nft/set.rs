@@ -110,6 +110,11 @@ impl Set {
             .text(2, self.name)
             .number(3, flags);
         set = set.number(4, kind).number(5, length).number(10, id);
+        if self.key == [Part::Interface] {
+            // NFTA_SET_USERDATA: the byte order (1, the host's) that `nft list` needs to print a name; the kernel ignores it.
+            let order = [[0, 4].as_slice(), &1u32.to_ne_bytes()].concat();
+            set = set.bytes(13, &order);
+        }
         if !self.value.is_empty() {
             let (kind, length) = shape(self.value);
             set = set.number(6, kind).number(7, length);

@@ -7,3 +7,15 @@
 pub mod client;
 pub mod process;
 pub mod protocol;
+
+/// The word that makes the engine's program a network server.
+pub const VERB: &str = "network-server";
+
+/// Serves on the listening socket that is standard input, until told to leave or no longer needed.
+///
+/// # Errors
+/// Standard input is no listening socket; no runtime can be had.
+pub fn serve() -> crate::error::Result<()> {
+    let listener = client::inherited()?;
+    process::run(listener).map_err(|e| crate::error::Error::kernel("network server", "accept", e))
+}
