@@ -6,6 +6,7 @@ use sys::{credentials, file};
 
 use crate::cgroups::Layout;
 use crate::error::{Kernelize, Result};
+use crate::lsm::Modules;
 
 const CAP_SETUID: u32 = 7;
 const CAP_SYS_ADMIN: u32 = 21;
@@ -42,6 +43,16 @@ impl Host {
             capabilities: credentials::capabilities().step(step, "capget")?.effective,
             layout: Layout::probe()?,
         })
+    }
+
+    /// The security modules, looked for only where somebody asks for one.
+    #[must_use]
+    pub fn modules(&self, asked: bool) -> Modules {
+        if asked {
+            Modules::probe()
+        } else {
+            Modules::default()
+        }
     }
 
     /// Whether mounts, namespaces and device nodes can be made without a new user namespace.

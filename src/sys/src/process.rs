@@ -107,6 +107,19 @@ pub fn signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()> {
     check(result).map(drop)
 }
 
+/// The number, in the caller's pid namespace, of the process of a pidfd; `ESRCH` when it is reaped.
+pub fn number(pidfd: BorrowedFd<'_>) -> Result<i32> {
+    let path = CString::new(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))
+        .map_err(|_| Errno::INVAL)?;
+    let file = crate::file::open_read(crate::file::here(), &path)?;
+    let text = crate::file::read_all(std::os::fd::AsFd::as_fd(&file), 4096)?;
+    let text = String::from_utf8_lossy(&text);
+    let number = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    number.filter(|number| *number > 0).ok_or(Errno::SRCH)
+}
+
 /// A copy of the descriptor `number` of another process (Linux 5.6, needs the right to trace it).
 pub fn take_descriptor(pidfd: BorrowedFd<'_>, number: RawFd) -> Result<OwnedFd> {
     rustix::process::pidfd_getfd(pidfd, number, rustix::process::PidfdGetfdFlags::empty())

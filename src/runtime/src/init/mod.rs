@@ -16,7 +16,7 @@ use crate::plan::{ChildAction, Step};
 /// Where the signal to start comes from.
 #[derive(Debug)]
 pub enum Gate {
-    /// From the maker itself, by the channel: `run`.
+    /// From the maker itself, by the channel: `run` and `exec`.
     Channel,
     /// From another process, by two fifos in the state directory: `create` and `start`.
     Fifos {
@@ -45,6 +45,10 @@ pub struct Birth<'a> {
     pub channel: OwnedFd,
     /// Namespaces that it joins.
     pub namespaces: &'a HashMap<Kind, OwnedFd>,
+    /// The container's init, whose namespaces are entered.
+    pub container: Option<OwnedFd>,
+    /// The seccomp filter.
+    pub filter: Option<&'a crate::seccomp::Filter>,
     /// Bind sources that the parent has opened.
     pub sources: &'a HashMap<usize, OwnedFd>,
     /// How it is started.
@@ -61,8 +65,6 @@ pub struct Birth<'a> {
     pub env: Vec<CString>,
     /// The root filesystem on the host, where createContainer hooks start.
     pub rootfs: PathBuf,
-    /// Whether its process numbers start anew.
-    pub own_pids: bool,
     /// The maker's process number as the child sees it.
     pub parent: i32,
     /// Whether the parent of the root's mount must be made private first.

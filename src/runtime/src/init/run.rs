@@ -1,6 +1,6 @@
 //! Performs the child's list.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use sys::{Errno, file, socket};
 
@@ -12,8 +12,10 @@ use crate::error::{Error, Kernelize, Result};
 use crate::hooks::{self, Setting};
 use crate::mounts::apply::{CgroupMount, Scene};
 use crate::namespaces;
-use crate::plan::ChildAction;
+use crate::plan::{ChildAction, Step};
 use crate::process::apply::Body;
+
+const CLONE_PARENT: u64 = 0x8000;
 
 /// Everything of the child's until it becomes the program; returns its exit status when that failed.
 #[must_use]
@@ -34,13 +36,7 @@ pub fn perform(birth: &Birth<'_>) -> i32 {
         },
         gate_open: false,
     };
-    for step in birth.steps {
-        if let Err(error) = child.step(&step.action) {
-            child.report(&error);
-            return 1;
-        }
-    }
-    0
+    child.perform(birth.steps)
 }
 
 struct Child<'a> {
@@ -51,9 +47,77 @@ struct Child<'a> {
 }
 
 impl Child<'_> {
+    fn perform(&mut self, steps: &[Step<ChildAction>]) -> i32 {
+        for (index, step) in steps.iter().enumerate() {
+            let result = if step.action == ChildAction::Rebirth {
+                match self.rebirth(&steps[index + 1..]) {
+                    Ok(()) => return 0,
+                    Err(error) => Err(error),
+                }
+            } else {
+                self.step(&step.action)
+            };
+            if let Err(error) = result {
+                self.report(&error);
+                return 1;
+            }
+        }
+        0
+    }
+
+    /// A sibling, born in the namespaces that only children enter, goes on with the rest of the list.
+    fn rebirth(&mut self, rest: &[Step<ChildAction>]) -> Result<()> {
+        let how = sys::process::Clone {
+            flags: CLONE_PARENT,
+            cgroup: None,
+        };
+        let channel = self.birth.channel.as_fd();
+        let sibling = sys::process::clone(&how, || {
+            // Not before the runtime knows whom it speaks to.
+            match await_byte(channel, "channel to the runtime") {
+                Ok(()) => self.perform(rest),
+                Err(_) => 1,
+            }
+        })
+        .step(|| "process in the pid namespace".to_owned(), "clone3")?;
+        let step = || "channel to the runtime".to_owned();
+        socket::send(channel, &[tag::REBORN], &[sibling.pidfd.as_fd()]).step(step, "sendmsg")
+    }
+
+    fn seccomp(&self) -> Result<()> {
+        let filter = self
+            .birth
+            .filter
+            .ok_or_else(|| Error::Bug("no filter was compiled".to_owned()))?;
+        let listener = filter
+            .load()
+            .step(|| "seccomp filter".to_owned(), "seccomp")?;
+        let Some(listener) = listener else {
+            return Ok(());
+        };
+        let mut message = vec![tag::LISTENER];
+        message.extend(listener.as_raw_fd().to_ne_bytes());
+        self.say(&message)?;
+        self.await_continue()
+    }
+
+    fn label(&self, order: &crate::lsm::Order) -> Result<()> {
+        let step = || "procfs of its own".to_owned();
+        let proc =
+            sys::procfs::private(|| file::place(file::here(), c"/proc")).step(step, "fsmount")?;
+        order.apply(proc.as_fd(), sys::process::id())
+    }
+
+    fn open_terminal(&mut self, size: Option<(u16, u16)>, uid: u32) -> Result<()> {
+        self.scene.terminal = Some(crate::mounts::console::open_here(size, uid)?);
+        Ok(())
+    }
+
     fn step(&mut self, action: &ChildAction) -> Result<()> {
         match action {
-            ChildAction::Namespace(order) => namespaces::apply(order, self.birth.namespaces),
+            ChildAction::Namespace(order) => {
+                namespaces::apply(order, self.birth.namespaces, self.birth.container.as_ref())
+            }
             ChildAction::Mount(order) => self.scene.apply(order, cgroups),
             ChildAction::Process(order) => {
                 let slave = self.scene.terminal.as_ref().map(|pair| pair.slave.as_fd());
@@ -65,10 +129,14 @@ impl Child<'_> {
                 .and_then(|()| self.await_continue()),
             ChildAction::Hooks(point) => self.hooks(*point),
             ChildAction::HandOverTerminal => self.hand_over_terminal(),
-            ChildAction::Seccomp => Err(Error::Unsupported {
-                feature: "linux.seccomp".to_owned(),
-                missing: "no compiler in this build".to_owned(),
-            }),
+            ChildAction::Seccomp => self.seccomp(),
+            ChildAction::Label(order) => self.label(order),
+            ChildAction::Landlock(order) => order.apply(),
+            ChildAction::CoreCookie => crate::coresched::apply(),
+            ChildAction::OpenTerminal { size, uid } => self.open_terminal(*size, *uid),
+            ChildAction::Rebirth => {
+                Err(Error::Bug("a rebirth is not a step of its own".to_owned()))
+            }
             ChildAction::HandOver => self
                 .say(&[tag::HAND_OVER])
                 .and_then(|()| self.await_continue()),

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! child  ── RuntimeHooks ─────▶ maker   hooks of the runtime's namespaces may run
+//! child  ── Reborn + pidfd ───▶ maker   another process goes on in its place
 //! child  ── Terminal + fd ────▶ maker   the master of the terminal
+//! child  ── Listener + number ▶ maker   the descriptor for seccomp notifications may be taken
 //! child  ── HandOver ─────────▶ maker   all is done but the gate
 //! child  ── Ready ────────────▶ maker   stands before the gate
 //! child  ── Failed + JSON ────▶ maker   and ends
-//! maker  ── Continue ─────────▶ child   after Release, RuntimeHooks, HandOver; opens the gate of `run`
+//! maker  ── Continue ─────────▶ child   after Release, RuntimeHooks, Listener, HandOver; opens the gate of `run`
 //! start  ── one byte ─────────▶ gate    and waits for the end of the answer fifo
 //! ```
 //! The channel is close-on-exec: its end without `Failed` after the gate says that the program runs.
@@ -25,6 +27,10 @@ pub enum Message {
     RuntimeHooks,
     /// The terminal's master.
     Terminal(OwnedFd),
+    /// The process that goes on in its place.
+    Reborn(OwnedFd),
+    /// The number of its descriptor for notifications; it waits.
+    Listener(i32),
     /// It waits for the record to be written.
     HandOver,
     /// It stands before the gate.
@@ -44,6 +50,10 @@ pub mod tag {
     pub const RUNTIME_HOOKS: u8 = b'H';
     /// [`super::Message::Terminal`].
     pub const TERMINAL: u8 = b'T';
+    /// [`super::Message::Reborn`].
+    pub const REBORN: u8 = b'B';
+    /// [`super::Message::Listener`].
+    pub const LISTENER: u8 = b'L';
     /// [`super::Message::HandOver`].
     pub const HAND_OVER: u8 = b'P';
     /// [`super::Message::Ready`].
@@ -74,6 +84,18 @@ pub fn receive(channel: BorrowedFd<'_>) -> Result<Message> {
             master
                 .map(Message::Terminal)
                 .ok_or_else(|| Error::Bug("a terminal came without its descriptor".to_owned()))
+        }
+        tag::REBORN => {
+            let child = descriptors.into_iter().next();
+            child
+                .map(Message::Reborn)
+                .ok_or_else(|| Error::Bug("a process came without its descriptor".to_owned()))
+        }
+        tag::LISTENER => {
+            let number = payload.try_into().map(i32::from_ne_bytes);
+            number
+                .map(Message::Listener)
+                .map_err(|_| Error::Bug("a listener came without its number".to_owned()))
         }
         other => Err(Error::Bug(format!("the child said {other:#x}"))),
     }

@@ -1,7 +1,7 @@
 //! `create` and `run`.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use serde_json::value::RawValue;
@@ -17,7 +17,7 @@ use crate::error::{Error, Kernelize, Result};
 use crate::host::Host;
 use crate::init::wire::CONTINUE;
 use crate::mounts::place::c_path;
-use crate::plan::{Plan, Wishes};
+use crate::plan::{Confinement, Plan, Wishes};
 use crate::state::root::check_id;
 
 /// A bundle as it was read.
@@ -78,11 +78,11 @@ pub fn run(context: &Context, verb: &Run) -> Result<i32> {
     let session = if verb.detach {
         None
     } else {
-        Some(Session::prepare(&made, &verb.launch, &config)?)
+        Some(Session::prepare(&made, &verb.launch)?)
     };
     if let Err(error) = open_gate(&made).and_then(|()| start::poststart(&config, &made.record)) {
         teardown::kill(&made.record).ok();
-        process::wait(made.child.pidfd.as_fd()).ok();
+        process::wait(made.dialogue.child.pidfd.as_fd()).ok();
         teardown::remove(&made.root, &made.slot, Some(&made.record)).ok();
         teardown::poststop(&made.record);
         return Err(error);
@@ -94,12 +94,11 @@ pub fn run(context: &Context, verb: &Run) -> Result<i32> {
         record,
         slot,
         root,
-        child,
-        ..
+        dialogue,
     } = made;
     // From here on other commands may change the container.
     drop(slot);
-    let exit = session.wait(&child)?;
+    let exit = session.wait(&dialogue.child)?;
     if !verb.keep {
         foreground::clean_up(&root, &record)?;
     }
@@ -107,11 +106,11 @@ pub fn run(context: &Context, verb: &Run) -> Result<i32> {
 }
 
 fn open_gate(made: &Made) -> Result<()> {
-    match socket::send(made.channel.as_fd(), &[CONTINUE], &[]) {
+    match socket::send(made.dialogue.channel.as_fd(), &[CONTINUE], &[]) {
         Ok(()) | Err(Errno::PIPE) => {}
         Err(errno) => return Err(Error::kernel("start gate", "sendmsg", "", errno)),
     }
-    start::outcome(made.channel.as_fd())
+    start::outcome(made.dialogue.channel.as_fd())
 }
 
 struct Launched {
@@ -138,7 +137,8 @@ fn launch(
         no_new_keyring: flags.no_new_keyring,
         passed_descriptors: passed,
     };
-    let plan = Plan::new(&config, &host, &wishes)?;
+    let confinement = confinement(&config, &host)?;
+    let plan = Plan::new(&config, &host, &wishes, &confinement)?;
     for name in config
         .process
         .iter()
@@ -153,23 +153,35 @@ fn launch(
         own_gate,
         console,
         environment,
+        confinement: &confinement,
     };
     let made = make::make(order, &config, raw, &host, &plan)?;
     if let Some(path) = &flags.pidfd_socket {
-        send_pidfd(path, &made, "standard")?;
+        send_pidfd(path, made.dialogue.child.pidfd.as_fd(), "standard")?;
     }
     Ok(Launched { made, config })
 }
 
-fn send_pidfd(path: &Path, made: &Made, payload: &str) -> Result<()> {
+/// What confines the program of `config`.
+///
+/// # Errors
+/// [`Error::InvalidConfig`].
+pub fn confinement(config: &Config, host: &Host) -> Result<Confinement> {
+    let process = config.process.as_ref();
+    process.map_or_else(
+        || Ok(Confinement::default()),
+        |process| Confinement::new(config, process, host),
+    )
+}
+
+/// Sends a pidfd to whoever listens at `path`.
+///
+/// # Errors
+/// The kernel's.
+pub fn send_pidfd(path: &Path, pidfd: BorrowedFd<'_>, payload: &str) -> Result<()> {
     let step = || format!("pidfd socket {:?}", path.display());
     let socket = socket::connect_stream(&c_path(path)?).step(step, "connect")?;
-    socket::send(
-        socket.as_fd(),
-        payload.as_bytes(),
-        &[made.child.pidfd.as_fd()],
-    )
-    .step(step, "sendmsg")
+    socket::send(socket.as_fd(), payload.as_bytes(), &[pidfd]).step(step, "sendmsg")
 }
 
 /// The rules of terminals and console sockets; the connected socket, where there is one.

@@ -5,11 +5,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use sys::process::{self, Child, Exit};
 use sys::signal;
 
-use super::make::{Made, hold_signals};
+use super::make::Made;
 use super::relay::Relay;
 use super::teardown;
 use crate::cli::LaunchFlags;
-use crate::config::Config;
 use crate::error::{Kernelize, Result};
 use crate::state::{Record, Root};
 
@@ -30,12 +29,17 @@ impl Session {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn prepare(made: &Made, flags: &LaunchFlags, _config: &Config) -> Result<Self> {
+    pub fn prepare(made: &Made, flags: &LaunchFlags) -> Result<Self> {
         if !flags.no_subreaper {
             process::set_subreaper()
                 .step(|| "foreground".to_owned(), "prctl PR_SET_CHILD_SUBREAPER")?;
         }
-        let master = made.master.as_ref().map(OwnedFd::try_clone).transpose();
+        let master = made
+            .dialogue
+            .master
+            .as_ref()
+            .map(OwnedFd::try_clone)
+            .transpose();
         let master = master
             .map_err(|_| crate::error::Error::kernel("terminal", "dup", "", sys::Errno::MFILE))?;
         Self::with_master(master)
@@ -112,4 +116,10 @@ pub fn clean_up(root: &Root, record: &Record) -> Result<()> {
     teardown::remove(root, &slot, Some(&record))?;
     teardown::poststop(&record);
     Ok(())
+}
+
+/// Signals wait for the foreground from here on.
+fn hold_signals() -> Result<OwnedFd> {
+    signal::block_all().step(|| "signals".to_owned(), "rt_sigprocmask")?;
+    signal::descriptor().step(|| "signals".to_owned(), "signalfd4")
 }

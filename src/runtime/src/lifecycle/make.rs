@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
-use sys::{Errno, file, namespace, process, signal, socket};
+use sys::{file, process, socket};
 
+use super::dialogue::Dialogue;
+use super::outside::{cover, set_oom_score, shares_root, write_pid_file};
 use super::{Context, teardown};
 use crate::cgroups::{Cgroup, Manager, Request};
 use crate::cli::LaunchFlags;
@@ -16,11 +18,11 @@ use crate::config::{Config, Kind, Point};
 use crate::error::{Error, Kernelize, Result};
 use crate::hooks::{self, Setting};
 use crate::host::Host;
-use crate::init::wire::{self, CONTINUE, Message};
+use crate::init::wire::Message;
 use crate::init::{Birth, Gate, Receiver, run};
 use crate::mounts::place::c_path;
 use crate::namespaces::maps;
-use crate::plan::{ChildAction, ParentAction, Plan};
+use crate::plan::{ChildAction, Confinement, ParentAction, Plan};
 use crate::state::slot::process_facts;
 use crate::state::{Record, Root, Slot};
 
@@ -39,6 +41,8 @@ pub struct Order<'a> {
     pub console: Option<OwnedFd>,
     /// Additions to the program's environment.
     pub environment: Vec<CString>,
+    /// What confines the program.
+    pub confinement: &'a Confinement,
 }
 
 /// A container that stands before its program.
@@ -50,30 +54,24 @@ pub struct Made {
     pub slot: Slot,
     /// The state root.
     pub root: Root,
-    /// The channel to the child.
-    pub channel: OwnedFd,
-    /// The child.
-    pub child: process::Child,
-    /// The terminal's master, where it is the maker's.
-    pub master: Option<OwnedFd>,
+    /// The child and the channel to it.
+    pub dialogue: Dialogue,
 }
 
 /// The maker at work. Dropped before the end, it takes everything back.
 pub struct Maker<'a> {
-    order: Order<'a>,
-    config: &'a Config,
+    pub(super) order: Order<'a>,
+    pub(super) config: &'a Config,
     host: &'a Host,
     raw: Box<serde_json::value::RawValue>,
     resources: Resources,
     root: Option<Root>,
     slot: Option<Slot>,
     cgroup: Option<Cgroup>,
-    namespaces: HashMap<Kind, OwnedFd>,
+    pub(super) namespaces: HashMap<Kind, OwnedFd>,
     sources: HashMap<usize, OwnedFd>,
-    own_namespaces: Vec<(Kind, OwnedFd)>,
-    child: Option<process::Child>,
-    channel: Option<OwnedFd>,
-    master: Option<OwnedFd>,
+    pub(super) own_namespaces: Vec<(Kind, OwnedFd)>,
+    dialogue: Option<Dialogue>,
     record: Option<Record>,
     hooks_waiting: bool,
     hooks_ran: bool,
@@ -105,9 +103,7 @@ pub fn make(
         namespaces: HashMap::new(),
         sources: HashMap::new(),
         own_namespaces: Vec::new(),
-        child: None,
-        channel: None,
-        master: None,
+        dialogue: None,
         record: None,
         hooks_waiting: false,
         hooks_ran: false,
@@ -120,7 +116,7 @@ pub fn make(
     maker.finish()
 }
 
-fn missing(what: &str) -> Error {
+pub(super) fn missing(what: &str) -> Error {
     Error::Bug(format!("a step needs the {what} that no earlier step made"))
 }
 
@@ -157,35 +153,18 @@ impl Maker<'_> {
         }
     }
 
+    fn dialogue(&self) -> Result<&Dialogue> {
+        self.dialogue.as_ref().ok_or_else(|| missing("child"))
+    }
+
     fn pid(&self) -> Result<i32> {
-        self.child
-            .as_ref()
-            .map(|child| child.pid)
-            .ok_or_else(|| missing("child"))
+        Ok(self.dialogue()?.child.pid)
     }
 
     fn claim(&mut self) -> Result<()> {
         let root = self.order.context.root()?;
         self.slot = Some(root.claim(self.order.id)?);
         self.root = Some(root);
-        Ok(())
-    }
-
-    fn open_namespace(&mut self, kind: Kind, path: &Path) -> Result<()> {
-        let step = || format!("{} namespace {:?}", kind.name(), path.display());
-        let opened = file::open_read(file::here(), &c_path(path)?).step(step, "open")?;
-        match namespace::kind_of(opened.as_fd()) {
-            Ok(bits) if bits == kind.flag() => {}
-            Ok(_) | Err(Errno::NOTTY) => {
-                return Err(Error::Denied(format!(
-                    "{}: not a {} namespace",
-                    step(),
-                    kind.name()
-                )));
-            }
-            Err(errno) => return Err(Error::kernel(step(), "ioctl NS_GET_NSTYPE", "", errno)),
-        }
-        self.namespaces.insert(kind, opened);
         Ok(())
     }
 
@@ -272,54 +251,7 @@ impl Maker<'_> {
         Ok(())
     }
 
-    fn keep_own(&mut self, kind: Kind) -> Result<()> {
-        let path = c_path(format!("/proc/self/ns/{}", kind.file()))?;
-        let own = file::open_read(file::here(), &path)
-            .step(|| format!("own {} namespace", kind.name()), "open")?;
-        self.own_namespaces.push((kind, own));
-        Ok(())
-    }
-
-    fn make_time_namespace(&mut self) -> Result<()> {
-        let step = || "time namespace".to_owned();
-        self.keep_own(Kind::Time)?;
-        namespace::leave(Kind::Time.flag()).step(step, "unshare")?;
-        let offsets = &self.config.namespaces.clock_offsets;
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        let line = |offset: &crate::config::namespaces::ClockOffset| {
-            format!(
-                "{} {} {}\n",
-                offset.clock, offset.seconds, offset.nanoseconds
-            )
-        };
-        let text: String = offsets.iter().map(line).collect();
-        let target = file::open_both(file::here(), c"/proc/self/timens_offsets")
-            .step(step, "open timens_offsets")?;
-        file::write_all(target.as_fd(), text.as_bytes()).step(step, "write timens_offsets")
-    }
-
-    fn enter_for_children(&mut self, kind: Kind) -> Result<()> {
-        self.keep_own(kind)?;
-        let target = self
-            .namespaces
-            .get(&kind)
-            .ok_or_else(|| missing("namespace"))?;
-        namespace::join(target.as_fd(), kind.flag())
-            .step(|| format!("{} namespace", kind.name()), "setns")
-    }
-
-    fn return_from_namespaces(&mut self) -> Result<()> {
-        for (kind, own) in std::mem::take(&mut self.own_namespaces) {
-            namespace::join(own.as_fd(), kind.flag())
-                .step(|| format!("own {} namespace", kind.name()), "setns")?;
-        }
-        Ok(())
-    }
-
     fn clone(&mut self, bits: u64, plan: &Plan) -> Result<()> {
-        use sys::mount::propagation::{PRIVATE, SLAVE};
         let config = self.config;
         let process = config.process.as_ref().ok_or_else(|| missing("process"))?;
         let (ours, theirs) =
@@ -331,11 +263,12 @@ impl Maker<'_> {
             let (gate, answer) = slot.make_gate()?;
             Gate::Fifos { gate, answer }
         };
-        let own_pids = config.namespaces.has(Kind::Pid);
         let birth = Birth {
             steps: &plan.child,
             channel: theirs,
             namespaces: &self.namespaces,
+            container: None,
+            filter: self.order.confinement.filter.as_ref(),
             sources: &self.sources,
             gate,
             receiver: self
@@ -346,18 +279,14 @@ impl Maker<'_> {
             hooks: &config.hooks,
             state: teardown::hook_state(config, self.order.id),
             args: process.args.clone(),
-            env: process
-                .env
-                .iter()
-                .chain(&self.order.environment)
-                .cloned()
-                .collect(),
+            env: [process.env.as_slice(), &self.order.environment].concat(),
             rootfs: config.rootfs.clone(),
-            own_pids,
-            parent: if own_pids { 0 } else { process::id() },
-            private_parent: config
-                .root_propagation
-                .is_some_and(|wish| !matches!(wish.kind, PRIVATE | SLAVE)),
+            parent: if config.namespaces.has(Kind::Pid) {
+                0
+            } else {
+                process::id()
+            },
+            private_parent: shares_root(config),
             cover: cover(self.order.flags.no_pivot, config)?,
         };
         let how = process::Clone {
@@ -372,8 +301,10 @@ impl Maker<'_> {
         });
         let (slot, ours) = not_for_child.take().ok_or_else(|| missing("slot"))?;
         self.slot = Some(slot);
-        self.channel = Some(ours);
-        self.child = Some(child.step(|| "init process".to_owned(), "clone3")?);
+        let child = child.step(|| "init process".to_owned(), "clone3")?;
+        let listener = self.order.confinement.listener();
+        let state = teardown::hook_state(config, self.order.id);
+        self.dialogue = Some(Dialogue::new(ours, child, listener, state));
         Ok(())
     }
 
@@ -391,24 +322,7 @@ impl Maker<'_> {
     }
 
     fn oom_score(&self, score: i32) -> Result<()> {
-        let pid = self.pid()?;
-        let step = || format!("process.oomScoreAdj {score}");
-        let file = file::open_both(file::here(), &c_path(format!("/proc/{pid}/oom_score_adj"))?)
-            .step(step, "open")?;
-        match file::write_all(file.as_fd(), score.to_string().as_bytes()) {
-            // Lowering it needs CAP_SYS_RESOURCE; without it the inherited score stays, as in runc for rootless.
-            Err(Errno::ACCESS | Errno::PERM) if self.order.context.rootless(self.host) => Ok(()),
-            result => result.step(step, "write"),
-        }
-    }
-
-    fn say_continue(&self) -> Result<()> {
-        let channel = self.channel.as_ref().ok_or_else(|| missing("channel"))?;
-        match socket::send(channel.as_fd(), &[CONTINUE], &[]) {
-            // It is gone; what it said last is still to be read.
-            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
-            Err(errno) => Err(Error::kernel("channel to the child", "sendmsg", "", errno)),
-        }
+        set_oom_score(self.pid()?, score, self.order.context.rootless(self.host))
     }
 
     fn release(&self, plan: &Plan) -> Result<()> {
@@ -417,45 +331,28 @@ impl Maker<'_> {
             .iter()
             .any(|step| step.action == ChildAction::Await)
         {
-            self.say_continue()?;
+            self.dialogue()?.say_continue()?;
         }
         Ok(())
     }
 
-    /// Reads the child's messages until the one that `wanted` knows.
     fn expect(&mut self, wanted: impl Fn(&Message) -> bool) -> Result<()> {
-        loop {
-            let channel = self.channel.as_ref().ok_or_else(|| missing("channel"))?;
-            match wire::receive(channel.as_fd())? {
-                message if wanted(&message) => return Ok(()),
-                Message::Terminal(master) => self.master = Some(master),
-                Message::Failed(error) => return Err(error),
-                Message::Closed => return Err(self.death()),
-                other => return Err(Error::Bug(format!("the child said {other:?} out of turn"))),
+        let dialogue = self.dialogue.as_mut().ok_or_else(|| missing("child"))?;
+        dialogue.expect(wanted).map_err(|error| match error {
+            // Killed, perhaps by the memory limit; the cgroup knows as long as it exists.
+            Error::WrongState(text) => {
+                let kills = self
+                    .cgroup
+                    .as_ref()
+                    .and_then(|cgroup| cgroup.oom_kills().ok().flatten());
+                if kills.unwrap_or(0) > 0 {
+                    Error::Denied(crate::compat::INIT_OOM_KILLED.to_owned())
+                } else {
+                    Error::WrongState(text)
+                }
             }
-        }
-    }
-
-    /// The child ended without a word: killed, by the memory limit or by somebody.
-    fn death(&mut self) -> Error {
-        let kills = self
-            .cgroup
-            .as_ref()
-            .and_then(|cgroup| cgroup.oom_kills().ok().flatten())
-            .unwrap_or(0);
-        if kills > 0 {
-            return Error::Denied(crate::compat::INIT_OOM_KILLED.to_owned());
-        }
-        match self
-            .child
-            .take()
-            .map(|child| process::wait(child.pidfd.as_fd()))
-        {
-            Some(Ok(exit)) => {
-                Error::WrongState(format!("container init ended before its program: {exit:?}"))
-            }
-            _ => Error::WrongState("container init ended before its program".to_owned()),
-        }
+            error => error,
+        })
     }
 
     fn hooks(&mut self, point: Point) -> Result<()> {
@@ -473,7 +370,11 @@ impl Maker<'_> {
         hooks::run(point, self.config.hooks.at(point), &setting)?;
         let more =
             point == Point::Prestart && !self.config.hooks.at(Point::CreateRuntime).is_empty();
-        if more { Ok(()) } else { self.say_continue() }
+        if more {
+            Ok(())
+        } else {
+            self.dialogue()?.say_continue()
+        }
     }
 
     fn write_record(&mut self) -> Result<()> {
@@ -488,7 +389,7 @@ impl Maker<'_> {
             .as_ref()
             .ok_or_else(|| missing("slot"))?
             .write(record)?;
-        self.say_continue()
+        self.dialogue()?.say_continue()
     }
 
     fn write_pid_file(&mut self) -> Result<()> {
@@ -506,18 +407,14 @@ impl Maker<'_> {
             record: self.record.take().ok_or_else(|| missing("record"))?,
             slot: self.slot.take().ok_or_else(|| missing("slot"))?,
             root: self.root.take().ok_or_else(|| missing("root"))?,
-            channel: self.channel.take().ok_or_else(|| missing("channel"))?,
-            child: self.child.take().ok_or_else(|| missing("child"))?,
-            master: self.master.take(),
+            dialogue: self.dialogue.take().ok_or_else(|| missing("child"))?,
         })
     }
 
     fn undo(&mut self) {
-        const SIGKILL: i32 = 9;
         drop(self.return_from_namespaces());
-        if let Some(child) = self.child.take() {
-            process::signal(child.pidfd.as_fd(), SIGKILL).ok();
-            process::wait(child.pidfd.as_fd()).ok();
+        if let Some(dialogue) = self.dialogue.take() {
+            dialogue.end();
         }
         if let Some(path) = self.pid_file.take() {
             drop(std::fs::remove_file(path));
@@ -544,70 +441,4 @@ impl Drop for Maker<'_> {
             self.undo();
         }
     }
-}
-
-/// Writes the number without a newline, in one piece for every reader.
-///
-/// # Errors
-/// The kernel's.
-pub fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
-    let step = || format!("pid file {:?}", path.display());
-    let name = path
-        .file_name()
-        .ok_or_else(|| Error::Usage(format!("{}: not the name of a file", step())))?;
-    let mut next = std::ffi::OsString::from(".");
-    next.push(name);
-    next.push(format!(".{pid}"));
-    let next = path.with_file_name(next);
-    let failed = |call: &'static str| {
-        move |error: std::io::Error| {
-            Error::kernel(
-                step(),
-                call,
-                "",
-                Errno::from_io_error(&error).unwrap_or(Errno::IO),
-            )
-        }
-    };
-    std::fs::write(&next, pid.to_string()).map_err(failed("open"))?;
-    std::fs::rename(&next, path).map_err(failed("rename"))
-}
-
-/// Without `pivot_root(2)` the mounts of proc and sysfs that lie outside the root stay reachable unless they are covered.
-fn cover(no_pivot: bool, config: &Config) -> Result<Vec<CString>> {
-    if !no_pivot {
-        return Ok(Vec::new());
-    }
-    let text = std::fs::read_to_string("/proc/self/mountinfo").map_err(|error| {
-        Error::kernel(
-            "mounts of the host",
-            "read",
-            "/proc/self/mountinfo",
-            Errno::from_io_error(&error).unwrap_or(Errno::IO),
-        )
-    })?;
-    let mut found: Vec<CString> = Vec::new();
-    for line in text.lines() {
-        let Some((head, tail)) = line.split_once(" - ") else {
-            continue;
-        };
-        let Some(point) = head.split(' ').nth(4) else {
-            continue;
-        };
-        let full = matches!(tail.split(' ').next(), Some("proc" | "sysfs"));
-        if full && !Path::new(point).starts_with(&config.rootfs) {
-            found.push(c_path(point)?);
-        }
-    }
-    found.reverse();
-    Ok(found)
-}
-
-/// Signals wait for the foreground from here on.
-///
-/// # Errors
-/// The kernel's.
-pub fn hold_signals() -> Result<OwnedFd> {
-    signal::block_all().step(|| "signals".to_owned(), "rt_sigprocmask")?;
-    signal::descriptor().step(|| "signals".to_owned(), "signalfd4")
 }

@@ -5,17 +5,22 @@
 
 mod create;
 mod delete;
+mod dialogue;
 mod events;
+mod exec;
 mod foreground;
 mod idmap;
 mod kill;
 mod make;
+mod outside;
 mod pause;
 mod ps;
 mod query;
 mod relay;
 mod seal;
+mod spaces;
 mod start;
+mod subcgroup;
 mod teardown;
 mod update;
 
@@ -30,6 +35,7 @@ use crate::state::{Root, root};
 pub use create::{create, run};
 pub use delete::delete;
 pub use events::events;
+pub use exec::exec;
 pub use kill::kill;
 pub use pause::{pause, resume};
 pub use ps::ps;
@@ -48,6 +54,7 @@ pub fn perform(invocation: &Invocation) -> Result<i32> {
     };
     match &invocation.command {
         Command::Run(verb) => return run(&context, verb),
+        Command::Exec(verb) => return exec(&context, verb),
         Command::Create(verb) => create(&context, verb)?,
         Command::Start(verb) => start(&context, verb)?,
         Command::Kill(verb) => kill(&context, verb)?,

@@ -165,7 +165,9 @@ pub fn plan(verb: &PlanVerb) -> Result<()> {
         no_new_keyring: verb.no_new_keyring,
         passed_descriptors: 0,
     };
-    let plan = Plan::new(&bundle.config, &Host::probe()?, &wishes)?;
+    let host = Host::probe()?;
+    let confinement = super::create::confinement(&bundle.config, &host)?;
+    let plan = Plan::new(&bundle.config, &host, &wishes, &confinement)?;
     if verb.json {
         let text = serde_json::to_string_pretty(&plan.json())
             .map_err(|error| Error::Bug(error.to_string()))?;

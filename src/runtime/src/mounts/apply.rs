@@ -322,7 +322,7 @@ impl Scene<'_> {
         self.finish(tree, &order.finish, &step)
     }
 
-    fn dev(&mut self, path: &Path, step: &str) -> Result<(OwnedFd, CString)> {
+    pub(super) fn dev(&mut self, path: &Path, step: &str) -> Result<(OwnedFd, CString)> {
         if path.parent() != Some(Path::new("/dev")) {
             return parent(self.root()?, path, step);
         }
@@ -385,67 +385,6 @@ impl Scene<'_> {
             return Ok(());
         }
         self.link(c"/proc/kcore", Path::new("/dev/core"), false)
-    }
-
-    /// The slave is opened by its master and bound by the devpts mount, so that neither `/dev/ptmx` nor `/dev/pts/N` of
-    /// the image is asked (CVE-2025-52565); `/dev/console` is not followed where it is a link (CVE-2026-88264).
-    fn console(&mut self, size: Option<(u16, u16)>, uid: u32) -> Result<()> {
-        let step = "console".to_owned();
-        let devpts = match self
-            .mounted
-            .iter()
-            .rev()
-            .find(|(path, _)| path == Path::new("/dev/pts"))
-        {
-            Some((_, mounted)) => mounted
-                .try_clone()
-                .map_err(|_| Error::kernel(&*step, "dup", "", Errno::MFILE))?,
-            None => ensure(self.root()?, Path::new("/dev/pts"), true, &step)?,
-        };
-        let pair = terminal::open(devpts.as_fd()).step(|| step.clone(), "open ptmx")?;
-        if let Some((rows, columns)) = size {
-            terminal::set_size(pair.slave.as_fd(), rows, columns)
-                .step(|| step.clone(), "TIOCSWINSZ")?;
-        }
-        let number = c_path(pair.number.to_string())?;
-        let node =
-            mount::clone_tree(devpts.as_fd(), &number, false).step(|| step.clone(), "open_tree")?;
-        let (one, other) = (file::facts(node.as_fd()), file::facts(pair.slave.as_fd()));
-        let same = matches!((one, other), (Ok(one), Ok(other)) if one.identity == other.identity);
-        if !same {
-            return Err(Error::Denied(format!(
-                "{step}: the terminal is not what its devpts shows"
-            )));
-        }
-        file::set_owner(
-            pair.slave.as_fd(),
-            uid,
-            file::facts(pair.slave.as_fd()).map_or(0, |facts| facts.gid),
-        )
-        .or_else(|errno| {
-            if matches!(errno, Errno::PERM | Errno::INVAL | Errno::ROFS) {
-                Ok(())
-            } else {
-                Err(errno)
-            }
-        })
-        .step(|| step.clone(), "fchown")?;
-        let (directory, name) = self.dev(Path::new("/dev/console"), &step)?;
-        match file::make_file(directory.as_fd(), &name, 0o666) {
-            Ok(_) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(Error::kernel(step, "openat", "/dev/console", errno)),
-        }
-        let target = match file::place_strictly(directory.as_fd(), &name) {
-            Err(Errno::LOOP) => {
-                return Err(Error::Denied(format!(
-                    "{step}: /dev/console is a symbolic link"
-                )));
-            }
-            result => result.step(|| step.clone(), "openat2")?,
-        };
-        mount::attach(node.as_fd(), target.as_fd()).step(|| step, "move_mount")?;
-        self.terminal = Some(pair);
-        Ok(())
     }
 }
 

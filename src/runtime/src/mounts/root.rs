@@ -11,8 +11,6 @@ use super::apply::Scene;
 use super::place::find;
 use crate::error::{Error, Kernelize, Result};
 
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
-
 impl Scene<'_> {
     /// Copies the mount of the root filesystem and attaches the copy where it was: a mount of our own to pivot to.
     pub(super) fn take_root(&mut self, path: &CStr) -> Result<()> {
@@ -140,37 +138,15 @@ impl Scene<'_> {
     /// Writes kernel parameters through a procfs of our own, which nothing of the image covers (CVE-2025-52881).
     pub(super) fn sysctl(&mut self, settings: &[(std::ffi::CString, Vec<u8>)]) -> Result<()> {
         let step = || "sysctl".to_owned();
-        let proc = self.private_proc().step(step, "fsmount")?;
+        let root = self.root.as_ref().map(AsFd::as_fd);
+        let fallback = || file::place_without_links(root.ok_or(Errno::NOENT)?, c"proc");
+        let proc = sys::procfs::private(fallback).step(step, "fsmount")?;
         for (path, value) in settings {
             let step = || format!("sysctl {path:?}");
-            let file = file::write_strictly_beneath(proc.as_fd(), path).step(step, "openat2")?;
-            if file::filesystem(file.as_fd()).step(step, "fstatfs")? != PROC_SUPER_MAGIC {
-                return Err(Error::Denied(format!("{}: not on procfs", step())));
-            }
+            let file = sys::procfs::entry(proc.as_fd(), path).step(step, "openat2")?;
             file::write_all(file.as_fd(), value).step(step, "write")?;
         }
         Ok(())
-    }
-
-    /// A detached procfs; where a nested container may not mount one, the one at `/proc` after a look at what it is.
-    fn private_proc(&self) -> sys::Result<OwnedFd> {
-        let fresh = || {
-            let context = mount::fsopen(c"proc")?;
-            mount::create(context.as_fd())?;
-            mount::fsmount(
-                context.as_fd(),
-                attribute::NOSUID | attribute::NODEV | attribute::NOEXEC,
-            )
-        };
-        fresh().or_else(|_| {
-            let root = self.root.as_ref().ok_or(Errno::NOENT)?;
-            let place = file::place_without_links(root.as_fd(), c"proc")?;
-            if file::filesystem(place.as_fd())? == PROC_SUPER_MAGIC {
-                Ok(place)
-            } else {
-                Err(Errno::PERM)
-            }
-        })
     }
 
     pub(super) fn working_directory(&mut self, path: &CStr) -> Result<()> {

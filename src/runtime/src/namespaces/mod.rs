@@ -16,6 +16,8 @@ pub mod maps;
 pub enum Order {
     /// Joins the namespace that the parent has opened.
     Join(Kind),
+    /// Joins these namespaces (`CLONE_NEW*` bits) of the container's init at once.
+    Enter(u64),
     /// Leaves the shared namespace for a new one.
     Leave(Kind),
     /// Becomes root of its user namespace.
@@ -49,12 +51,23 @@ pub fn birth(config: &Config) -> u64 {
     made.fold(0, |bits, kind| bits | kind.flag())
 }
 
-/// Carries out one order in the child; `opened` are the joined namespaces.
+/// Carries out one order in the child; `opened` are the joined namespaces, `container` is the init of the container that
+/// is entered.
 ///
 /// # Errors
 /// The kernel's, with the step.
-pub fn apply(order: &Order, opened: &HashMap<Kind, OwnedFd>) -> Result<()> {
+pub fn apply(
+    order: &Order,
+    opened: &HashMap<Kind, OwnedFd>,
+    container: Option<&OwnedFd>,
+) -> Result<()> {
     match order {
+        Order::Enter(bits) => {
+            let init =
+                container.ok_or_else(|| Error::Bug("the container was not opened".to_owned()))?;
+            namespace::join(init.as_fd(), *bits)
+                .step(|| "namespaces of the container".to_owned(), "setns")
+        }
         Order::Join(kind) => {
             let step = || format!("{} namespace", kind.name());
             let file = opened

@@ -2,8 +2,12 @@
 //!
 //! [`order`] is the only place that knows the sequence; each step says why it stands where it does. [`show`] prints it.
 
+pub mod confinement;
+pub mod exec;
 pub mod order;
 pub mod show;
+
+pub use confinement::Confinement;
 
 use std::path::PathBuf;
 
@@ -76,6 +80,21 @@ pub enum ChildAction {
     Hooks(Point),
     /// Sends the terminal to whom it is for.
     HandOverTerminal,
+    /// A child of its own goes on: only children enter a pid or time namespace.
+    Rebirth,
+    /// Opens a terminal of the container that was entered.
+    OpenTerminal {
+        /// Rows and columns.
+        size: Option<(u16, u16)>,
+        /// Owner.
+        uid: u32,
+    },
+    /// Takes on a label of a security module.
+    Label(crate::lsm::Order),
+    /// Gives up rights to files.
+    Landlock(crate::landlock::Order),
+    /// Shares no core with strangers.
+    CoreCookie,
     /// Installs the seccomp filter.
     Seccomp,
     /// Lets the parent write the record, from which on the container belongs to nobody's process.

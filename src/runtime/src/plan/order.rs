@@ -4,7 +4,7 @@
 
 use std::ffi::CString;
 
-use super::{ChildAction, ParentAction, Plan, Step, Wishes};
+use super::{ChildAction, Confinement, ParentAction, Plan, Step, Wishes};
 use crate::config::{Config, Kind, Origin, Point, Process};
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -18,7 +18,12 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] for what this host or the rest of the config makes impossible.
-    pub fn new(config: &Config, host: &Host, wishes: &Wishes) -> Result<Self> {
+    pub fn new(
+        config: &Config,
+        host: &Host,
+        wishes: &Wishes,
+        confinement: &Confinement,
+    ) -> Result<Self> {
         check(config, wishes)?;
         let circumstances = Circumstances {
             bind_devices: host.nested || config.namespaces.has(Kind::User),
@@ -28,6 +33,7 @@ impl Plan {
             config,
             host,
             wishes,
+            confinement,
             circumstances,
             steps: Vec::with_capacity(96),
             awaited: false,
@@ -71,7 +77,7 @@ fn map_way(config: &Config, host: &Host) -> Option<Way> {
     })
 }
 
-fn step<A>(action: A, reason: &'static str) -> Step<A> {
+pub(super) fn step<A>(action: A, reason: &'static str) -> Step<A> {
     Step { action, reason }
 }
 
@@ -207,6 +213,7 @@ struct Child<'a> {
     config: &'a Config,
     host: &'a Host,
     wishes: &'a Wishes,
+    confinement: &'a Confinement,
     circumstances: Circumstances,
     steps: Vec<Step<ChildAction>>,
     awaited: bool,
@@ -463,6 +470,17 @@ impl Child<'_> {
                 "any time before the program",
             );
         }
+        for label in self
+            .confinement
+            .labels
+            .iter()
+            .filter(|label| matches!(label, crate::lsm::Order::AppArmor(_)))
+        {
+            self.push(
+                ChildAction::Label(label.clone()),
+                "before no-new-privileges, under which a profile may be refused",
+            );
+        }
         if !config.sysctl.is_empty() {
             let settings: Result<Vec<_>> = config
                 .sysctl
@@ -488,49 +506,28 @@ impl Child<'_> {
     }
 
     fn rights(&mut self, process: &Process) {
-        if process.no_new_privileges {
-            self.process(
-                process::Order::NoNewPrivileges,
-                "before the filter, which then needs no privilege",
-            );
-        }
-        for order in process::plan::placement(process, self.config) {
-            self.process(order, "needs rights that are dropped next");
-        }
-        if self.config.seccomp.is_some() && !process.no_new_privileges {
-            self.push(
-                ChildAction::Seccomp,
-                "needs CAP_SYS_ADMIN, which is dropped next",
-            );
-        }
+        rights(&mut self.steps, process, self.config, self.confinement);
     }
 
     fn identity(&mut self, process: &Process) {
-        let first = 3 + self.wishes.passed_descriptors;
-        self.process(
-            process::Order::CloseFrom(first),
-            "no descriptor of the host survives the exec (CVE-2024-21626)",
-        );
         let denied = map_way(self.config, self.host) == Some(Way::Single);
-        for order in process::plan::identity(process, !denied) {
-            let reason = match order {
-                process::Order::Bounding(_) => "needs CAP_SETPCAP, which the next sets may lack",
-                process::Order::Enter(_) => "as the user; a directory outside the root is refused",
-                process::Order::OwnStreams(_) => "while it may still give files away",
-                _ => {
-                    "groups, group, user, then capabilities: each takes the right to the one before"
-                }
-            };
-            self.process(order, reason);
-        }
+        let kept = self
+            .config
+            .annotations
+            .get("run.oci.keep_original_groups")
+            .is_some_and(|value| value != "0");
+        identity(
+            &mut self.steps,
+            process,
+            self.wishes.passed_descriptors,
+            !(denied || kept),
+        );
     }
 
     fn handover(&mut self, process: &Process) {
         if let Some(name) = process.args.first() {
-            self.process(
-                process::Order::Resolve(name.clone()),
-                "as the user, in its root: a missing program is an error of create",
-            );
+            let reason = "as the user, in its root: a missing program is an error of create";
+            self.process(process::Order::Resolve(name.clone()), reason);
         }
         self.push(
             ChildAction::HandOver,
@@ -540,7 +537,7 @@ impl Child<'_> {
             process::Order::SurviveParent,
             "the runtime is about to leave",
         );
-        if self.config.seccomp.is_some() && process.no_new_privileges {
+        if self.confinement.filter.is_some() && process.no_new_privileges {
             self.push(
                 ChildAction::Seccomp,
                 "as late as possible: the filter need not allow the steps above",
@@ -557,5 +554,77 @@ impl Child<'_> {
             process::Order::Execute,
             "the end of the runtime in this process",
         );
+    }
+}
+
+/// What needs rights that the change of identity takes away.
+pub(super) fn rights(
+    steps: &mut Vec<Step<ChildAction>>,
+    process: &Process,
+    config: &Config,
+    confinement: &Confinement,
+) {
+    if process.no_new_privileges {
+        steps.push(step(
+            ChildAction::Process(process::Order::NoNewPrivileges),
+            "before Landlock and the filter, which then need no privilege",
+        ));
+    }
+    for order in process::plan::placement(process, config) {
+        steps.push(step(
+            ChildAction::Process(order),
+            "needs rights that are dropped next",
+        ));
+    }
+    if confinement.cookie {
+        steps.push(step(
+            ChildAction::CoreCookie,
+            "before the program, which inherits it",
+        ));
+    }
+    for label in confinement
+        .labels
+        .iter()
+        .filter(|label| matches!(label, crate::lsm::Order::Selinux(_)))
+    {
+        steps.push(step(
+            ChildAction::Label(label.clone()),
+            "while a procfs of our own can be had",
+        ));
+    }
+    if let Some(order) = &confinement.landlock {
+        steps.push(step(
+            ChildAction::Landlock(order.clone()),
+            "with the container's root for /, before the filter",
+        ));
+    }
+    if confinement.filter.is_some() && !process.no_new_privileges {
+        steps.push(step(
+            ChildAction::Seccomp,
+            "needs CAP_SYS_ADMIN, which is dropped next",
+        ));
+    }
+}
+
+/// Descriptors, user, groups, capabilities, working directory.
+pub(super) fn identity(
+    steps: &mut Vec<Step<ChildAction>>,
+    process: &Process,
+    passed: u32,
+    groups: bool,
+) {
+    let close = process::Order::CloseFrom(3 + passed);
+    steps.push(step(
+        ChildAction::Process(close),
+        "no descriptor of the host survives the exec (CVE-2024-21626)",
+    ));
+    for order in process::plan::identity(process, groups) {
+        let reason = match order {
+            process::Order::Bounding(_) => "needs CAP_SETPCAP, which the next sets may lack",
+            process::Order::Enter(_) => "as the user; a directory outside the root is refused",
+            process::Order::OwnStreams(_) => "while it may still give files away",
+            _ => "groups, group, user, then capabilities: each takes the right to the one before",
+        };
+        steps.push(step(ChildAction::Process(order), reason));
     }
 }
