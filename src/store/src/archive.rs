@@ -21,6 +21,7 @@ use crate::place::{self, failed};
 use crate::tar::read::Reader;
 use crate::tar::{Entry, Kind};
 use crate::tree::{Form, TreeWriter};
+use crate::unpack::Room;
 
 /// docker's `X-Docker-Container-Path-Stat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct PutOptions {
     pub no_overwrite_dir_non_dir: bool,
     /// Owner of everything instead of the archive's.
     pub owner: Owner,
+    /// Refuse devices and pipes, and more than fits the disk: for archives that are data, not a tree.
+    pub content_only: bool,
 }
 
 /// A path split for lookup: the directory, with symlinks followed, and the name in it, not followed. A trailing slash or
@@ -234,7 +237,11 @@ pub fn put(root: &Path, path: &str, from: impl Read, options: PutOptions) -> Res
         options,
         dirs: Vec::new(),
     };
+    let mut room = Room::of(Path::new(&beneath::proc_path(&put.root)))?;
     while let Some(entry) = reader.next(&mut ())? {
+        if options.content_only {
+            content_only(&entry, &mut room)?;
+        }
         put.entry(&entry, &mut reader)?;
     }
     for (path, entry) in put.dirs.iter().rev() {
@@ -242,6 +249,28 @@ pub fn put(root: &Path, path: &str, from: impl Read, options: PutOptions) -> Res
             beneath::open_dir(&put.root, path, Links::InRoot).map_err(failed("open", entry))?;
         place::set_times(dir.as_fd(), entry)?;
     }
+    Ok(())
+}
+
+fn content_only(entry: &Entry, room: &mut Room) -> Result<()> {
+    let shown = || String::from_utf8_lossy(&entry.path).into_owned();
+    if matches!(entry.kind, Kind::Char | Kind::Block | Kind::Fifo) {
+        return Err(Error::Invalid(format!(
+            "{:?} of the archive is a device or pipe: expected files",
+            shown()
+        )));
+    }
+    let left = (
+        room.bytes.checked_sub(entry.size),
+        room.entries.checked_sub(1),
+    );
+    let (Some(bytes), Some(entries)) = left else {
+        return Err(Error::Invalid(format!(
+            "archive: {:?} and what came before it would fill the disk",
+            shown()
+        )));
+    };
+    *room = Room { bytes, entries };
     Ok(())
 }
 

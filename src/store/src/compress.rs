@@ -1,9 +1,12 @@
 //! Compression is recognised by the first bytes, never by name or media type: clients send gzip under
 //! `application/x-tar`. gzip with many members and zstd with skippable frames are read to their end.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::process::{Child, Command, Stdio};
 
-use crate::error::{Error, Result};
+use crate::durable;
+use crate::error::{At, Error, Result};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -19,29 +22,27 @@ pub enum Compression {
     Gzip,
     /// RFC 8878.
     Zstd,
+    /// By `bzip2`, taken off by that program.
+    Bzip2,
+    /// By `xz`, taken off by that program, as docker does.
+    Xz,
 }
 
 /// Tells by the first bytes (6 suffice).
-///
-/// # Errors
-/// bzip2 and xz are named and refused.
-pub fn sniff(magic: &[u8]) -> Result<Compression> {
+#[must_use]
+pub fn sniff(magic: &[u8]) -> Compression {
     let skippable =
         magic.len() >= 4 && magic[0] & 0xf0 == 0x50 && magic[1..4] == [0x2a, 0x4d, 0x18];
     if magic.starts_with(GZIP) {
-        Ok(Compression::Gzip)
+        Compression::Gzip
     } else if magic.starts_with(ZSTD) || skippable {
-        Ok(Compression::Zstd)
+        Compression::Zstd
     } else if magic.starts_with(BZIP2) && magic.get(3).is_some_and(u8::is_ascii_digit) {
-        Err(Error::Unsupported(
-            "bzip2 archives are not read here: plain, gzip and zstd are".to_owned(),
-        ))
+        Compression::Bzip2
     } else if magic.starts_with(XZ) {
-        Err(Error::Unsupported(
-            "xz archives are not read here: plain, gzip and zstd are".to_owned(),
-        ))
+        Compression::Xz
     } else {
-        Ok(Compression::None)
+        Compression::None
     }
 }
 
@@ -53,6 +54,8 @@ pub enum Opened<R: Read> {
     Gzip(Box<flate2::bufread::MultiGzDecoder<BufReader<Prefixed<R>>>>),
     /// It was zstd.
     Zstd(zstd::Decoder<'static, BufReader<Prefixed<R>>>),
+    /// Another program takes it off.
+    Program(Program, BufReader<Prefixed<R>>),
 }
 
 impl<R: Read> std::fmt::Debug for Opened<R> {
@@ -61,7 +64,71 @@ impl<R: Read> std::fmt::Debug for Opened<R> {
             Opened::Plain(_) => "Plain",
             Opened::Gzip(_) => "Gzip",
             Opened::Zstd(_) => "Zstd",
+            Opened::Program(..) => "Program",
         })
+    }
+}
+
+/// A decompressor at work on a spooled stream.
+#[derive(Debug)]
+pub struct Program {
+    name: &'static str,
+    child: Child,
+}
+
+impl Program {
+    /// Spools the stream to an unnamed file, for a pipe into the program would need a second thread, and starts it.
+    fn start(name: &'static str, from: &mut impl Read) -> Result<Program> {
+        let path = std::env::temp_dir().join(durable::unique("gantry-spool"));
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .at("create", &path)?;
+        std::fs::remove_file(&path).at("remove", &path)?;
+        io::copy(from, &mut file).at("write", &path)?;
+        file.seek(SeekFrom::Start(0)).at("seek in", &path)?;
+        let child = Command::new(name)
+            .args(["-d", "-c", "-q"])
+            .stdin(file)
+            .stderr(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn();
+        let child = child.map_err(|e| {
+            Error::Unsupported(format!(
+                "{name} archive: the program {name}, which would read it, cannot be started: {e}"
+            ))
+        })?;
+        Ok(Program { name, child })
+    }
+}
+
+impl Read for Program {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let Some(out) = &mut self.child.stdout else {
+            return Ok(0);
+        };
+        let n = out.read(buf)?;
+        if n == 0 && !buf.is_empty() {
+            let status = self.child.wait()?;
+            if !status.success() {
+                return Err(io::Error::other(format!(
+                    "{} cannot read the archive: {status}",
+                    self.name
+                )));
+            }
+        }
+        Ok(n)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Both fail only for a child that was waited for already.
+        if self.child.kill().is_ok() && self.child.wait().is_err() {
+            tracing::debug!("{} was reaped elsewhere", self.name);
+        }
     }
 }
 
@@ -71,16 +138,18 @@ pub type Prefixed<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
 /// Recognises the compression and takes it off.
 ///
 /// # Errors
-/// As [`sniff`]; the stream's errors.
+/// The stream's; no program for bzip2 or xz.
 pub fn open<R: Read>(mut from: R) -> Result<Opened<R>> {
     let mut magic = Vec::with_capacity(6);
     (&mut from).take(6).read_to_end(&mut magic)?;
-    let kind = sniff(&magic)?;
-    let whole = BufReader::with_capacity(64 * 1024, io::Cursor::new(magic).chain(from));
+    let kind = sniff(&magic);
+    let mut whole = BufReader::with_capacity(64 * 1024, io::Cursor::new(magic).chain(from));
     Ok(match kind {
         Compression::None => Opened::Plain(whole),
         Compression::Gzip => Opened::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(whole))),
         Compression::Zstd => Opened::Zstd(zstd::Decoder::with_buffer(whole)?),
+        Compression::Bzip2 => Opened::Program(Program::start("bzip2", &mut whole)?, whole),
+        Compression::Xz => Opened::Program(Program::start("xz", &mut whole)?, whole),
     })
 }
 
@@ -94,6 +163,7 @@ impl<R: Read> Opened<R> {
             Opened::Plain(inner) => inner,
             Opened::Gzip(gzip) => gzip.into_inner(),
             Opened::Zstd(zstd) => zstd.finish(),
+            Opened::Program(_, inner) => inner,
         };
         loop {
             let n = inner.fill_buf()?.len();
@@ -111,6 +181,7 @@ impl<R: Read> Read for Opened<R> {
             Opened::Plain(inner) => inner.read(buf),
             Opened::Gzip(inner) => inner.read(buf),
             Opened::Zstd(inner) => inner.read(buf),
+            Opened::Program(inner, _) => inner.read(buf),
         }
     }
 }
@@ -142,6 +213,29 @@ mod tests {
             read(&[skip.clone(), zst(b"one "), skip, zst(b"two")].concat()),
             b"one two"
         );
-        assert!(open(&b"BZh91AY"[..]).is_err());
+    }
+
+    #[test]
+    fn by_programs() {
+        for name in ["bzip2", "xz"] {
+            let made = Command::new(name)
+                .arg("-c")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn();
+            let Ok(mut child) = made else {
+                eprintln!("skipped: needs {name}");
+                continue;
+            };
+            child.stdin.take().unwrap().write_all(b"text").unwrap();
+            let packed = child.wait_with_output().unwrap().stdout;
+            assert_eq!(read(&packed), b"text");
+            assert!(
+                open(&packed[..packed.len() - 8])
+                    .unwrap()
+                    .read_to_end(&mut Vec::new())
+                    .is_err()
+            );
+        }
     }
 }

@@ -54,6 +54,9 @@ pub(crate) struct LayerRecord {
     pub(crate) size: u64,
     /// Name below `trees`.
     pub(crate) tree: String,
+    /// Bytes of its uncompressed archive.
+    #[serde(default)]
+    pub(crate) archive: u64,
 }
 
 impl LayerRecord {
@@ -124,7 +127,7 @@ impl Store {
             Room::of(scratch.path())?,
             &mut reader,
         )?;
-        let (opened, diff_id, _) = reader.into_inner().finish();
+        let (opened, diff_id, archive) = reader.into_inner().finish();
         opened.drain()?;
         if let Some(expect) = expect.filter(|expect| **expect != diff_id) {
             return Err(Error::Invalid(format!(
@@ -143,6 +146,7 @@ impl Store {
             parent: parent.cloned(),
             size: out.size,
             tree,
+            archive,
         };
         sync_tree(scratch.path(), out.entries)?;
         self.adopt(lease, scratch, &chain_id, record)
