@@ -12,10 +12,12 @@ pub mod idle;
 pub mod log;
 pub mod machine;
 pub mod monitor;
+pub mod network;
 pub mod oci_runtime;
 pub mod options;
 pub mod pipe;
 pub mod serve;
+pub mod volume;
 
 use std::sync::Arc;
 
@@ -26,7 +28,9 @@ use error::{Error, Result};
 use events::Events;
 use idle::Idle;
 use machine::Machine;
+use network::Networks;
 use options::Options;
+use volume::Volumes;
 
 /// The engine: its rooms.
 #[derive(Debug)]
@@ -39,6 +43,10 @@ pub struct Engine {
     pub store: Store,
     /// Containers.
     pub containers: Registry,
+    /// Networks.
+    pub networks: Networks,
+    /// Volumes.
+    pub volumes: Volumes,
     /// What happens.
     pub events: Events,
     /// Whether anybody needs it.
@@ -64,11 +72,21 @@ impl Engine {
             machine,
             store,
             containers: Registry::default(),
+            networks: Networks::open(network::Settings::read(&options)?)?,
+            volumes: Volumes::open(&options.data_root)?,
             events: Events::default(),
             idle: Arc::default(),
             options,
         };
         engine.load_containers();
+        let live = engine
+            .containers
+            .all()
+            .into_iter()
+            .filter(|container| container.view().state.lives());
+        engine
+            .networks
+            .adopt(&live.map(|container| container.id.clone()).collect())?;
         Ok(engine)
     }
 }

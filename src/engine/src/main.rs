@@ -6,6 +6,9 @@ use clap::Parser;
 use gantry_engine::options::{Flags, Options};
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(gantry_network::server::VERB) {
+        return network_server();
+    }
     let flags = Flags::parse();
     let validate = flags.validate;
     let settled = Options::settle(flags);
@@ -18,6 +21,17 @@ fn main() -> ExitCode {
         Err(error) => Err(error),
     };
     match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gantryd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The process that answers names and forwards local ports, started by an engine.
+fn network_server() -> ExitCode {
+    match gantry_network::server::serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("gantryd: {error}");

@@ -78,8 +78,10 @@ impl Engine {
             endpoints,
             ..Record::default()
         };
+        crate::network::wish::complete(&mut record, &|name| self.networks.find(name).ok())?;
         record.name = format!("/{}", self.reserve_name(name, &id)?);
-        if let Err(error) = self.make(&record, &image.id) {
+        let made = self.make_volumes(&mut record);
+        if let Err(error) = made.and_then(|()| self.make(&record, &image.id)) {
             self.containers.forget(&id);
             self.unmake(&id);
             return Err(error);

@@ -1,12 +1,15 @@
-//! How a container gets its network: the modes that need no network of ours are decided here.
+//! How a container gets its networks at its start and loses them at its end.
 
 use std::path::{Path, PathBuf};
 
 use gantry_api::container::inspect::NetworkSettings;
+use gantry_api::word::Map;
 
 use super::record::{Places, Record};
+use super::{Container, record};
 use crate::Engine;
 use crate::error::{Error, Result};
+use crate::network::wish::{self, Wish};
 
 /// What a start gets.
 #[derive(Debug, Clone, Default)]
@@ -21,41 +24,20 @@ impl Engine {
     /// Brings `record` to its networks and writes its hosts, hostname and resolv.conf.
     ///
     /// # Errors
-    /// Not found for a network or container; conflict for one that does not run.
+    /// Not found for a network or container; conflict for one that does not run; a port that is taken.
     pub fn join_networks(&self, record: &Record, places: &Places) -> Result<Joined> {
-        let mode = record.host.network_mode.as_str();
-        write(
-            &places.home.join("hostname"),
-            &format!("{}\n", record.config.hostname),
-        )?;
-        if let Some(other) = mode.strip_prefix("container:") {
+        if let Some(other) = wish::shared_with(&record.host.network_mode) {
             return self.join_container(other, places);
         }
-        match mode {
-            "host" => {
-                copy(Path::new("/etc/hosts"), &places.home.join("hosts"))?;
-                copy(
-                    Path::new("/etc/resolv.conf"),
-                    &places.home.join("resolv.conf"),
-                )?;
-                Ok(Joined {
-                    namespace: Some(PathBuf::new()),
-                    settings: settings(record, "host"),
-                })
-            }
-            "none" => {
-                write(&places.home.join("hosts"), &hosts(record))?;
-                copy(
-                    Path::new("/etc/resolv.conf"),
-                    &places.home.join("resolv.conf"),
-                )?;
-                Ok(Joined {
-                    namespace: None,
-                    settings: settings(record, "none"),
-                })
-            }
-            name => Err(Error::not_found(format!("network {name} not found"))),
+        let wish = Wish::read(record, places.home.clone())?;
+        let joined = self.networks.attach(&wish)?;
+        for (id, name, driver) in &joined.networks {
+            self.network_event("connect", id, name, driver, Some(&record.id));
         }
+        Ok(Joined {
+            namespace: Some(joined.namespace.unwrap_or_default()),
+            settings: joined.settings,
+        })
     }
 
     fn join_container(&self, other: &str, places: &Places) -> Result<Joined> {
@@ -63,17 +45,25 @@ impl Engine {
         let view = target.view();
         if !view.state.lives() {
             return Err(Error::conflict(format!(
-                "cannot join network of a non running container: {}",
+                "cannot join network namespace of a non running container: {}",
                 view.id
             )));
         }
         for name in ["hosts", "resolv.conf", "hostname"] {
-            copy(&target.places.home.join(name), &places.home.join(name))?;
+            link(&target.places.home.join(name), &places.home.join(name))?;
         }
-        let namespace = PathBuf::from(format!("/proc/{}/ns/net", view.state.pid));
+        let namespace = match self.networks.namespace_of(&view.id) {
+            Ok(namespace) => namespace.unwrap_or_default(),
+            // The other one shares a third one's namespace itself.
+            Err(_) => PathBuf::from(format!("/proc/{}/ns/net", view.state.pid)),
+        };
+        let networks = Some(std::collections::BTreeMap::new());
         Ok(Joined {
             namespace: Some(namespace),
-            settings: NetworkSettings::default(),
+            settings: NetworkSettings {
+                networks,
+                ..NetworkSettings::default()
+            },
         })
     }
 
@@ -81,42 +71,54 @@ impl Engine {
     ///
     /// # Errors
     /// The kernel's; what could be taken down is.
-    pub fn leave_networks(&self, _record: &Record) -> Result<()> {
-        Ok(())
-    }
-}
-
-fn settings(record: &Record, name: &str) -> NetworkSettings {
-    let endpoint = record.endpoints.get(name).cloned().unwrap_or_default();
-    NetworkSettings {
-        ports: Some(std::collections::BTreeMap::new()),
-        networks: Some([(name.to_owned(), endpoint)].into()),
-        ..NetworkSettings::default()
-    }
-}
-
-/// docker's hosts file without addresses of its own.
-fn hosts(record: &Record) -> String {
-    let mut text = String::from(
-        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
-         ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
-    );
-    for entry in record.host.extra_hosts.iter().flatten() {
-        if let Some((name, address)) = entry.split_once(':') {
-            text.push_str(&format!("{address}\t{name}\n"));
+    pub fn leave_networks(&self, container: &Container) -> Result<()> {
+        let record = container.view();
+        let left = self.networks.detach(&record.id)?;
+        if left.is_empty() {
+            return Ok(());
         }
+        for (id, name, driver) in &left {
+            self.network_event("disconnect", id, name, driver, Some(&record.id));
+        }
+        container.change(|record| {
+            for (id, name, _) in &left {
+                if let Some(endpoint) = record.endpoints.get_mut(name) {
+                    endpoint.network_id.clone_from(id);
+                }
+            }
+        });
+        let wish = Wish::read(&container.view(), container.places.home.clone())?;
+        let settings = self.networks.at_rest(&wish);
+        container.change_state(|state: &mut record::State| state.network = settings)
     }
-    text
+
+    /// Tells the world what happened to a network.
+    pub fn network_event(
+        &self,
+        action: &str,
+        id: &str,
+        name: &str,
+        driver: &str,
+        container: Option<&str>,
+    ) {
+        let mut attributes: Map = [
+            ("name".to_owned(), name.to_owned()),
+            ("type".to_owned(), driver.to_owned()),
+        ]
+        .into();
+        if let Some(container) = container {
+            attributes.insert("container".to_owned(), container.to_owned());
+        }
+        self.events.emit("network", action, id, attributes);
+    }
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(|e| Error::kernel(path.display(), e))
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    match std::fs::read(from) {
-        Ok(bytes) => std::fs::write(to, bytes).map_err(|e| Error::kernel(to.display(), e)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => write(to, ""),
-        Err(error) => Err(Error::kernel(from.display(), error)),
+/// Makes `own` the same file as `other`, so that what the other container edits is seen in both.
+fn link(other: &Path, own: &Path) -> Result<()> {
+    if let Err(error) = std::fs::remove_file(own)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(Error::kernel(own.display(), error));
     }
+    std::fs::hard_link(other, own).map_err(|e| Error::kernel(own.display(), e))
 }

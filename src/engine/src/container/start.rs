@@ -308,7 +308,7 @@ impl Engine {
         let record = container.view();
         let steps = [
             self.unmount_volumes(container),
-            self.leave_networks(&record),
+            self.leave_networks(container),
             self.store
                 .rw(&record.id)
                 .and_then(|layer| layer.unmount())

@@ -12,7 +12,9 @@ mod create;
 mod exec;
 mod images;
 mod logs;
+mod networks;
 mod system;
+mod volumes;
 
 pub use answer::{Answer, Body};
 pub use query::Query;

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::answer::{self, Answer};
-use super::{Call, attach, containers, create, exec, images, logs, system};
+use super::{Call, attach, containers, create, exec, images, logs, networks, system, volumes};
 use crate::error::Error;
 
 /// Hands a call to its handler. `parts` is the path without version, decoded, split at slashes.
@@ -25,6 +25,8 @@ pub async fn route(call: Call, verb: &str, parts: &[&str]) -> Answer {
             _ => nowhere(),
         },
         (_, ["images", rest @ ..]) => images::route(call, verb, rest).await,
+        (_, ["networks", rest @ ..]) => networks::route(call, verb, rest).await,
+        (_, ["volumes", rest @ ..]) => volumes::route(call, verb, rest).await,
         ("GET", ["plugins"]) => answer::ok(&Vec::<()>::new()),
         (
             _,
