@@ -25,6 +25,7 @@ use crate::namespaces::maps;
 use crate::plan::{ChildAction, Confinement, ParentAction, Plan};
 use crate::state::slot::process_facts;
 use crate::state::{Record, Root, Slot};
+use crate::{netdev, rdt};
 
 /// How a container is made.
 #[derive(Debug)]
@@ -136,6 +137,8 @@ impl Maker<'_> {
                 maps::write(self.pid()?, &spaces.uid_map, &spaces.gid_map, *way)
             }
             ParentAction::AttachCgroup => self.attach_cgroup(),
+            ParentAction::NetDevices(orders) => self.net_devices(orders),
+            ParentAction::Rdt(order) => self.rdt(order),
             ParentAction::OomScore(score) => self.oom_score(*score),
             ParentAction::Limits(limits) => {
                 let pid = self.pid()?;
@@ -220,7 +223,7 @@ impl Maker<'_> {
             created: sys::clock::rfc3339_nano(SystemTime::now()),
             cgroup: cgroup.record().clone(),
             resources: None,
-            made: std::collections::BTreeMap::new(),
+            rdt: None,
             config: self.raw.clone(),
         }
     }
@@ -321,6 +324,22 @@ impl Maker<'_> {
         Ok(())
     }
 
+    fn net_devices(&self, orders: &[netdev::Order]) -> Result<()> {
+        if let Some(joined) = self.namespaces.get(&Kind::Network) {
+            return netdev::apply(orders, joined.as_fd());
+        }
+        let path = c_path(format!("/proc/{}/ns/net", self.pid()?))?;
+        let new = file::open_read(file::here(), &path)
+            .step(|| "network namespace of the container".to_owned(), "open")?;
+        netdev::apply(orders, new.as_fd())
+    }
+
+    fn rdt(&mut self, order: &rdt::Order) -> Result<()> {
+        let made = order.apply(self.pid()?)?;
+        self.record.as_mut().ok_or_else(|| missing("record"))?.rdt = Some(made);
+        Ok(())
+    }
+
     fn oom_score(&self, score: i32) -> Result<()> {
         set_oom_score(self.pid()?, score, self.order.context.rootless(self.host))
     }
@@ -418,6 +437,10 @@ impl Maker<'_> {
         }
         if let Some(path) = self.pid_file.take() {
             drop(std::fs::remove_file(path));
+        }
+        let rdt = self.record.as_ref().and_then(|record| record.rdt.as_ref());
+        if let Some(Err(error)) = rdt.map(rdt::Record::remove) {
+            tracing::debug!("undo: {error}");
         }
         if let Some(cgroup) = self.cgroup.take()
             && let Err(error) = cgroup.remove()

@@ -47,7 +47,7 @@ fn kill_rest(record: &Record, cgroup: &Cgroup) {
     }
 }
 
-/// Removes cgroup and directory of a container whose processes are gone.
+/// Removes cgroup, resctrl class and directory of a container whose processes are gone.
 ///
 /// # Errors
 /// The first failure of all steps.
@@ -55,8 +55,11 @@ pub fn remove(root: &Root, slot: &Slot, record: Option<&Record>) -> Result<()> {
     let cgroup = record.map_or(Ok(()), |record| {
         Cgroup::from_record(&record.cgroup).remove()
     });
+    let rdt = record
+        .and_then(|record| record.rdt.as_ref())
+        .map_or(Ok(()), crate::rdt::Record::remove);
     let directory = slot.clear().and_then(|()| root.forget(&slot.id));
-    cgroup.and(directory)
+    cgroup.and(rdt).and(directory)
 }
 
 /// Runs the poststop hooks; their failures are warnings (runtime-spec `runtime.md`, lifecycle step 13).

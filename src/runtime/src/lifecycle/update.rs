@@ -44,7 +44,7 @@ pub fn update(context: &Context, verb: &Update) -> Result<()> {
     ) {
         return Err(Error::WrongState(compat::CONTAINER_NOT_RUNNING.to_owned()));
     }
-    refuse_rdt(verb)?;
+    update_rdt(verb, &record)?;
     let mut new = match verb.resources.as_deref() {
         Some(path) => from_file(path)?,
         None => from_flags(verb)?,
@@ -61,19 +61,21 @@ pub fn update(context: &Context, verb: &Update) -> Result<()> {
     slot.write(&record)
 }
 
-fn refuse_rdt(verb: &Update) -> Result<()> {
-    for (flag, given) in [
-        ("l3-cache-schema", &verb.l3_cache_schema),
-        ("mem-bw-schema", &verb.mem_bw_schema),
-    ] {
-        if given.as_ref().is_some_and(|text| !text.is_empty()) {
-            return Err(Error::Unsupported {
-                feature: format!("--{flag}"),
-                missing: "the container is in no class of resctrl that could be changed".to_owned(),
-            });
-        }
+/// The schemata of the container's class; a file of resources stands in place of all flags.
+fn update_rdt(verb: &Update, record: &Record) -> Result<()> {
+    if verb.resources.is_some() {
+        return Ok(());
     }
-    Ok(())
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let (cache, bandwidth) = (given(&verb.l3_cache_schema), given(&verb.mem_bw_schema));
+    match &record.rdt {
+        Some(rdt) => rdt.update(cache.as_deref(), bandwidth.as_deref()),
+        None if cache.is_none() && bandwidth.is_none() => Ok(()),
+        None => Err(Error::Unsupported {
+            feature: "--l3-cache-schema and --mem-bw-schema".to_owned(),
+            missing: "the container is in no class of resctrl that could be changed".to_owned(),
+        }),
+    }
 }
 
 /// The limits in force, as `linux.resources`.

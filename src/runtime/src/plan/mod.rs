@@ -5,6 +5,7 @@
 pub mod confinement;
 pub mod exec;
 pub mod order;
+mod outside;
 pub mod show;
 
 pub use confinement::Confinement;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 
 use crate::config::process::Limit;
 use crate::config::{Kind, Point};
-use crate::{mounts, namespaces, process};
+use crate::{mounts, namespaces, netdev, process, rdt};
 
 /// A step and why it stands where it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,10 @@ pub enum ParentAction {
     WriteMaps(namespaces::maps::Way),
     /// Moves the child into the cgroup.
     AttachCgroup,
+    /// Moves devices of the host into the container's network namespace.
+    NetDevices(Vec<netdev::Order>),
+    /// Puts the child into a class of resctrl.
+    Rdt(rdt::Order),
     /// Sets the child's score for the out-of-memory killer.
     OomScore(i32),
     /// Sets the child's resource limits.

@@ -39,7 +39,7 @@ impl Plan {
             awaited: false,
         };
         let child = child.steps()?;
-        let parent = parent(config, host, &child);
+        let parent = parent(config, host, &wishes.id, &child)?;
         Ok(Self { parent, child })
     }
 }
@@ -81,12 +81,18 @@ pub(super) fn step<A>(action: A, reason: &'static str) -> Step<A> {
     Step { action, reason }
 }
 
-fn parent(config: &Config, host: &Host, child: &[Step<ChildAction>]) -> Vec<Step<ParentAction>> {
+fn parent(
+    config: &Config,
+    host: &Host,
+    id: &str,
+    child: &[Step<ChildAction>],
+) -> Result<Vec<Step<ParentAction>>> {
     let mut steps = acquisitions(config, child);
     birth(config, host, &mut steps);
     limits(config, &mut steps);
+    steps.extend(super::outside::steps(config, id)?);
     handover(config, &mut steps);
-    steps
+    Ok(steps)
 }
 
 /// What is held before there is a child.

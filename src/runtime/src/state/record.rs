@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::cgroups;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::rdt;
 
 /// What is known of a container. Fields are only ever added.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,9 +32,9 @@ pub struct Record {
     /// Resources after `update`, as `linux.resources`; `None` as long as config.json's are in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Box<RawValue>>,
-    /// Host devices and groups of resctrl that the container got, to be given back.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub made: BTreeMap<String, String>,
+    /// The class and group of resctrl that the container is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rdt: Option<rdt::Record>,
     /// config.json as it was read at `create`.
     pub config: Box<RawValue>,
 }
