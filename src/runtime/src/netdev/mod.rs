@@ -126,6 +126,8 @@ fn indexes(route: &Route) -> Result<Vec<i32>> {
 
 /// The permanent addresses of global scope; the kernel makes all others anew.
 fn addresses(route: &Route, index: i32) -> Result<Vec<Address>> {
+    // The label repeats the old name, the cache info is the kernel's own.
+    const IFA_LABEL: u16 = 3;
     const IFA_CACHEINFO: u16 = 6;
     let all = route.dump(wire::GET_ADDRESS, Message::address([0; 4], 0));
     let all = all.step(|| "read its addresses".to_owned(), "RTM_GETADDR")?;
@@ -141,7 +143,7 @@ fn addresses(route: &Route, index: i32) -> Result<Vec<Address>> {
             index_of(message) == Ok(index) && fixed[3] == 0 && flags & wire::IFA_F_PERMANENT != 0;
         let attributes = attributes
             .into_iter()
-            .filter(|(kind, _)| !matches!(*kind, wire::IFA_FLAGS | IFA_CACHEINFO));
+            .filter(|(kind, _)| !matches!(*kind, wire::IFA_FLAGS | IFA_CACHEINFO | IFA_LABEL));
         wanted.then(|| Address {
             fixed,
             attributes: attributes
