@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sys::Errno;
 
+use super::layout::Layout;
 use super::plan::{self, Absent, Write};
 use super::{Cgroup, dir, failed};
 use crate::config::resources::{Memory, Resources};
@@ -21,10 +22,40 @@ fn writes(cgroup: &Cgroup, resources: &Resources) -> Result<Vec<Write>> {
         check_usage(cgroup, &resources.memory)?;
     }
     if cgroup.is_unified() {
-        plan::v2(resources)
-    } else {
-        plan::v1(resources)
+        return plan::v2(resources);
     }
+    let mut writes = plan::v1(resources)?;
+    if cgroup.record.paths.contains_key("") {
+        // Hybrid: the controllers that v1 has not taken are v2's.
+        let theirs =
+            |w: &Write| LEFT_TO_V2.contains(&&*w.controller) && cgroup.dir(&w.controller).is_none();
+        if writes.iter().any(theirs) {
+            writes.retain(|w| !theirs(w));
+            writes.extend(plan::v2(&left_to_v2(resources))?.into_iter().filter(theirs));
+        }
+    }
+    Ok(writes)
+}
+
+/// Controllers that a hybrid machine may have in v2, with files that need no conversion.
+const LEFT_TO_V2: [&str; 2] = ["hugetlb", "rdma"];
+
+fn left_to_v2(resources: &Resources) -> Resources {
+    Resources {
+        hugepages: resources.hugepages.clone(),
+        rdma: resources.rdma.clone(),
+        ..Resources::default()
+    }
+}
+
+/// Whether on a hybrid machine `resources` ask for something that only v2 has.
+pub fn needs_unified(resources: &Resources, layout: &Layout) -> bool {
+    let asked = [!resources.hugepages.is_empty(), !resources.rdma.is_empty()];
+    let without = |name: &&str| layout.hierarchy(name).is_none();
+    LEFT_TO_V2
+        .iter()
+        .zip(asked)
+        .any(|(name, asked)| asked && without(&name))
 }
 
 /// Does the writes, controller by controller; before each, `note` is told the directory, the file and the value. One
@@ -33,7 +64,14 @@ fn writes(cgroup: &Cgroup, resources: &Resources) -> Result<Vec<Write>> {
 fn each(cgroup: &Cgroup, writes: &[Write], note: &mut dyn FnMut(&Path, &str, &str)) -> Result<()> {
     for group in writes.chunk_by(|a, b| a.controller == b.controller) {
         let name = &group[0].controller;
-        let Some(dir) = cgroup.dir(name) else {
+        let left = || {
+            cgroup
+                .record
+                .paths
+                .get("")
+                .filter(|_| LEFT_TO_V2.contains(&&**name))
+        };
+        let Some(dir) = cgroup.dir(name).or_else(|| left().map(PathBuf::as_path)) else {
             return Err(unjoined(name));
         };
         let mut again = Vec::new();

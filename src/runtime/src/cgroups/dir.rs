@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -57,15 +58,32 @@ pub fn write_open(file: &mut File, value: &str) -> Result<()> {
     }
 }
 
-/// Reads a whole file as text, without the trailing newline.
+/// Reads a control file as text, without the trailing newline.
 pub fn read(dir: &Path, file: &str) -> Result<String> {
+    /// The kernel fills what a read asks for as long as records fit, and no record of a control file is this long:
+    /// a read that gets less has met the end, and need not be told so by another.
+    const END: usize = 2048;
+    read_to(dir, file, END)
+}
+
+/// Reads a file of `/proc` as text, without the trailing newline.
+pub fn read_whole(dir: &Path, file: &str) -> Result<String> {
+    read_to(dir, file, 1)
+}
+
+/// Reads until a read gets fewer than `least` bytes.
+fn read_to(dir: &Path, file: &str, least: usize) -> Result<String> {
     let mut open = File::open(dir.join(file)).map_err(|e| code(&e))?;
     let mut text = Vec::new();
     let mut part = [0; 4096];
     loop {
         match open.read(&mut part) {
-            Ok(0) => break,
-            Ok(n) => text.extend_from_slice(&part[..n]),
+            Ok(n) => {
+                text.extend_from_slice(&part[..n]);
+                if n < least {
+                    break;
+                }
+            }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(code(&e)),
         }
@@ -86,6 +104,13 @@ pub fn read_optional(dir: &Path, file: &str) -> Result<Option<String>> {
 
 /// The cgroups right below `dir`; none where `dir` is gone.
 pub fn children(dir: &Path) -> Result<Vec<PathBuf>> {
+    // kernfs counts a link for each child, and two for the directory itself: most cgroups need no listing.
+    match fs::metadata(dir).map_err(|e| code(&e)) {
+        Ok(facts) if facts.nlink() == 2 => return Ok(Vec::new()),
+        Ok(_) => {}
+        Err(Errno::NOENT | Errno::NODEV) => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    }
     let entries = match fs::read_dir(dir).map_err(|e| code(&e)) {
         Ok(entries) => entries,
         Err(Errno::NOENT) => return Ok(Vec::new()),

@@ -140,6 +140,10 @@ impl Cgroup {
         if signal == nix::libc::SIGKILL && self.kill_at_once()? {
             return Ok(());
         }
+        // Nobody is there to fork: the usual case when init had a pid namespace of its own.
+        if self.pids()?.is_empty() {
+            return Ok(());
+        }
         // Where there is no freezer, or it is stuck, signalling one by one is still better than not at all.
         let was_frozen = self.frozen()?;
         let stopped = was_frozen || self.freeze().is_ok();

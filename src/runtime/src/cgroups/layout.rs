@@ -51,12 +51,13 @@ impl Layout {
     /// Looks at the machine: `/proc/self/cgroup`, and `/proc/self/mountinfo` unless v2 stands at the usual place.
     pub fn probe() -> Result<Self> {
         let proc = Path::new("/proc/self");
-        let own = dir::read(proc, "cgroup").step(|| "read /proc/self/cgroup".to_owned(), "open")?;
+        let own =
+            dir::read_whole(proc, "cgroup").step(|| "read /proc/self/cgroup".to_owned(), "open")?;
         if statfs(ROOT).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC) {
             return Ok(Self::unified(&own));
         }
-        let mounts =
-            dir::read(proc, "mountinfo").step(|| "read /proc/self/mountinfo".to_owned(), "open")?;
+        let mounts = dir::read_whole(proc, "mountinfo")
+            .step(|| "read /proc/self/mountinfo".to_owned(), "open")?;
         Ok(Self::parse(&own, &mounts))
     }
 

@@ -13,6 +13,7 @@ mod freezer;
 mod layout;
 mod oom;
 mod path;
+mod place;
 mod plan;
 mod removal;
 mod stats;
@@ -36,6 +37,7 @@ use crate::error::{Error, Result};
 pub use device::{Access, DeviceClass, DeviceRule};
 pub use layout::{Hierarchy, Layout, Mode};
 pub use oom::OomWatch;
+pub use place::Place;
 pub use stats::Stats;
 
 /// Who makes the cgroup and writes its limits.
@@ -94,6 +96,8 @@ pub struct Cgroup {
     record: Record,
     target: Option<OwnedFd>,
     pending: Option<systemd::Pending>,
+    /// Made by this process just now: nothing in it is anybody else's.
+    fresh: bool,
 }
 
 impl Cgroup {
@@ -110,6 +114,7 @@ impl Cgroup {
             record,
             target: None,
             pending: None,
+            fresh: false,
         };
         match request.manager {
             Manager::Disabled => return Ok(cgroup),
@@ -149,6 +154,7 @@ impl Cgroup {
         } else {
             self.record.paths = v1::make(request, layout, made)?;
         }
+        self.fresh = self.main().is_some_and(|dir| made.iter().any(|m| m == dir));
         self.set(request.resources)?;
         if let Some(dir) = self.unified_only() {
             if let Some(uid) = request.owner {
@@ -165,6 +171,7 @@ impl Cgroup {
             record: record.clone(),
             target: None,
             pending: None,
+            fresh: false,
         }
     }
 

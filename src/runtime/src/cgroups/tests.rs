@@ -191,3 +191,42 @@ fn devices_are_filtered() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "zero\nrefused\n");
     end(&cgroup, &mut sleeper);
 }
+
+/// Huge pages where the machine has them in v2 beside v1, or in either alone.
+#[test]
+fn huge_pages_are_limited_in_every_layout() {
+    let sizes = std::fs::read_dir("/sys/kernel/mm/hugepages").map(|dir| dir.count());
+    let layout = Layout::probe().unwrap();
+    let known = layout.hierarchy("hugetlb").is_some()
+        || layout.hierarchy("").is_some_and(|h| {
+            dir::read(&h.mountpoint, "cgroup.controllers")
+                .is_ok_and(|c| c.split(' ').any(|c| c == "hugetlb"))
+        });
+    if !known || !sizes.is_ok_and(|n| n > 0) {
+        println!("skipped: no hugetlb controller here");
+        return;
+    }
+    let mut resources = Resources::default();
+    resources
+        .hugepages
+        .push(crate::config::resources::Hugepage {
+            size: "2MB".to_owned(),
+            limit: 4 << 20,
+        });
+    let name = format!("keel-unit-{}-f", std::process::id());
+    let Some((cgroup, mut child)) = occupied(&name, &resources) else {
+        return;
+    };
+    let files = [
+        ("hugetlb", "hugetlb.2MB.limit_in_bytes"),
+        ("", "hugetlb.2MB.max"),
+    ];
+    let read = |(controller, file)| {
+        cgroup
+            .dir(controller)
+            .and_then(|dir| dir::read(dir, file).ok())
+    };
+    let found: Vec<String> = files.into_iter().filter_map(read).collect();
+    assert_eq!(found, ["4194304"]);
+    end(&cgroup, &mut child);
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sys::Errno;
 
 use super::layout::{Layout, has};
-use super::{Request, dir, failed, path, v2};
+use super::{Request, apply, dir, failed, path, v2};
 use crate::compat;
 use crate::error::{Error, Result};
 
@@ -45,7 +45,7 @@ pub fn make(
         if has(&hierarchy.controllers, "cpuset") {
             seed(&dir, &hierarchy.mountpoint, new)?;
         }
-        if hierarchy.controllers.is_empty() {
+        if hierarchy.controllers.is_empty() && apply::needs_unified(request.resources, layout) {
             v2::enable(&hierarchy.mountpoint, &dir);
         }
         paths.insert(hierarchy.controllers.clone(), dir);

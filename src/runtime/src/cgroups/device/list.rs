@@ -42,8 +42,16 @@ pub fn set(cgroup: &Cgroup, rules: &[DeviceRule]) -> Result<()> {
         });
     };
     let fail = |file: &str, errno| failed("set device list", "write", &dir.join(file), errno);
-    let current = dir::read(dir, "devices.list").map_err(|e| fail("devices.list", e))?;
-    let changes = List::parse(&current).changes(&target);
+    let current = if cgroup.fresh {
+        // Its parent's list, whatever that is: begun anew without looking.
+        List {
+            allow: true,
+            exceptions: BTreeMap::new(),
+        }
+    } else {
+        List::parse(&dir::read(dir, "devices.list").map_err(|e| fail("devices.list", e))?)
+    };
+    let changes = current.changes(&target);
     for run in changes.chunk_by(|a, b| a.allow == b.allow) {
         let file = if run[0].allow {
             "devices.allow"

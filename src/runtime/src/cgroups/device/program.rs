@@ -50,7 +50,11 @@ pub fn set(cgroup: &Cgroup, rules: &[DeviceRule]) -> Result<()> {
     };
     let target = v2::open(dir)?;
     let (target, filter) = (target.as_fd(), filter.as_fd());
-    let old = bpf::device_filters(target).map_err(|e| fail("bpf", e))?;
+    let old = if cgroup.fresh {
+        Vec::new()
+    } else {
+        bpf::device_filters(target).map_err(|e| fail("bpf", e))?
+    };
     if let [one] = old.as_slice() {
         match bpf::attach_device_filter(target, filter, Some(one.as_fd())) {
             Ok(()) => return Ok(()),

@@ -89,7 +89,8 @@ impl Parser<'_> {
         let rest = self.rest();
         let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
         let signature = rest[..end].to_owned();
-        if !signature.is_empty() && first_type(&signature) == Some(signature.len()) {
+        // D-Bus has no longer ones.
+        if (1..=255).contains(&signature.len()) && first_type(&signature) == Some(signature.len()) {
             self.at += end;
             return Ok(signature);
         }

@@ -407,7 +407,7 @@ pub struct ProcDevices(String);
 impl ProcDevices {
     /// Reads it; a file that cannot be read names nothing.
     pub fn read() -> Self {
-        Self(crate::cgroups::dir::read(Path::new("/proc"), "devices").unwrap_or_default())
+        Self(crate::cgroups::dir::read_whole(Path::new("/proc"), "devices").unwrap_or_default())
     }
 }
 
