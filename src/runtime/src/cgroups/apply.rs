@@ -55,7 +55,7 @@ pub fn needs_unified(resources: &Resources, layout: &Layout) -> bool {
     LEFT_TO_V2
         .iter()
         .zip(asked)
-        .any(|(name, asked)| asked && without(&name))
+        .any(|(name, asked)| asked && without(name))
 }
 
 /// Does the writes, controller by controller; before each, `note` is told the directory, the file and the value. One

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use super::layout::has;
-use super::{Cgroup, dir, failed, join, v2};
+use super::{Cgroup, dir, join, v2};
 use crate::error::{Error, Result};
 
 /// The directories that a process is to be put into.
@@ -135,8 +135,13 @@ fn sub_path(base: &Path, below: &str) -> Result<PathBuf> {
             _ => {}
         }
     }
-    dir::read(&path, "cgroup.procs")
-        .map_err(|errno| failed(format!("enter cgroup {below:?}"), "open", &path, errno))?;
+    if !path.join("cgroup.procs").exists() {
+        let what = format!(
+            "there is no cgroup {}; make it first, below the container's own",
+            path.display()
+        );
+        return Err(Error::Usage(what));
+    }
     Ok(path)
 }
 

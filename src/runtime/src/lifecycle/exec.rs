@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use sys::{Errno, file, namespace, process, socket};
+use sys::{file, namespace, process, socket};
 
 use super::create::{console_socket, passed_descriptors, send_pidfd};
 use super::dialogue::Dialogue;
@@ -308,18 +308,8 @@ impl Entrance<'_> {
     }
 
     fn join_cgroup(&self, cgroup: &Cgroup, pid: i32) -> Result<()> {
-        if self.record.cgroup.paths.is_empty() {
-            return Ok(());
-        }
-        if self.verb.cgroup.is_empty() {
-            return match cgroup.attach(pid) {
-                // A cgroup of v2 whose children have controllers takes no processes itself: init has moved into one.
-                Err(error) if error.errno() == Some(Errno::BUSY) => {
-                    super::subcgroup::join_init(cgroup, self.record.pid, pid)
-                }
-                result => result,
-            };
-        }
-        super::subcgroup::join_named(cgroup, &self.verb.cgroup, pid)
+        cgroup
+            .place(&self.verb.cgroup, self.record.pid)?
+            .attach(pid)
     }
 }

@@ -20,7 +20,6 @@ mod relay;
 mod seal;
 mod spaces;
 mod start;
-mod subcgroup;
 mod teardown;
 mod update;
 
