@@ -22,6 +22,7 @@ pub mod remove;
 pub mod restart;
 pub mod spec;
 pub mod start;
+pub mod stats;
 pub mod top;
 pub mod update;
 pub mod view;

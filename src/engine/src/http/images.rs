@@ -1,5 +1,6 @@
 //! Images, over the store.
 
+mod exchange;
 mod filter;
 
 use std::io::Write;
@@ -33,6 +34,13 @@ pub async fn route(call: Call, verb: &str, parts: &[&str]) -> Answer {
         ("GET", [name @ .., "json"]) => inspect(&call, &name.join("/")),
         ("GET", [name @ .., "history"]) => history(&call, &name.join("/")),
         ("POST", [name @ .., "tag"]) => tag(&call, &name.join("/")),
+        ("GET", ["get"]) => {
+            exchange::save(&call, call.query.all("names").map(str::to_owned).collect()).await
+        }
+        ("GET", [name @ .., "get"]) => exchange::save(&call, vec![name.join("/")]).await,
+        ("POST", ["load"]) => exchange::load(call),
+        ("GET", ["search"]) => super::registry::search(call).await,
+        ("POST", [name @ .., "push"]) => super::registry::push(call, &name.join("/")).await,
         ("DELETE", name) if !name.is_empty() => delete(call, name.join("/")).await,
         _ => nowhere(),
     }
@@ -56,6 +64,16 @@ async fn list(call: Call) -> Answer {
         Ok(kept)
     });
     answer::ok(&summaries.await?)
+}
+
+/// Lines of the list for `images`, with how many bytes each shares with others.
+pub fn summaries(engine: &Engine, images: &[Image]) -> Result<Vec<Summary>> {
+    let none = gantry_api::filters::Filters::default();
+    let wanted = filter::Wanted::new(engine, &none, true)?;
+    Ok(images
+        .iter()
+        .map(|image| summary(engine, image, &wanted))
+        .collect())
 }
 
 /// Seconds since 1970.
@@ -193,8 +211,11 @@ fn history(call: &Call, name: &str) -> Answer {
     answer::ok(&steps.collect::<Vec<_>>())
 }
 
-/// A name and tag as a reference.
-fn reference(name: &str, tag: &str) -> Result<Reference> {
+/// A name and tag (or digest) as a reference.
+///
+/// # Errors
+/// Invalid, docker's text.
+pub fn reference(name: &str, tag: &str) -> Result<Reference> {
     let text = match tag {
         "" => name.to_owned(),
         tag if tag.contains(':') => format!("{name}@{tag}"),
@@ -335,13 +356,11 @@ fn remove_whole(engine: &Engine, image: &Image, report: &mut PruneReport) {
     }
 }
 
-/// `POST /images/create`: import; pulls are the registry's.
+/// `POST /images/create`: import here, pulls in `registry`.
 async fn create(call: Call) -> Answer {
     let source = call.query.text("fromSrc").to_owned();
     if source.is_empty() {
-        return Err(Error::unsupported(
-            "pull: this engine speaks to no registry yet",
-        ));
+        return super::registry::pull(call).await;
     }
     if source != "-" {
         return Err(Error::unsupported(format!(

@@ -6,6 +6,7 @@ pub mod query;
 pub mod router;
 pub mod server;
 
+mod archive;
 mod attach;
 mod containers;
 mod create;
@@ -13,6 +14,8 @@ mod exec;
 mod images;
 mod logs;
 mod networks;
+mod registry;
+mod stats;
 mod system;
 mod volumes;
 

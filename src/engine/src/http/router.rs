@@ -3,7 +3,10 @@
 use http::StatusCode;
 
 use super::answer::{self, Answer};
-use super::{Call, attach, containers, create, exec, images, logs, networks, system, volumes};
+use super::{
+    Call, archive, attach, containers, create, exec, images, logs, networks, registry, stats,
+    system, volumes,
+};
 use crate::error::Error;
 
 /// Hands a call to its handler. `parts` is the path without version, decoded, split at slashes.
@@ -16,7 +19,13 @@ pub async fn route(call: Call, verb: &str, parts: &[&str]) -> Answer {
         ("GET", ["version"]) => system::version(&call),
         ("GET", ["info"]) => system::info(&call),
         ("GET", ["events"]) => system::events(call).await,
-        ("POST", ["auth"]) => system::auth(call).await,
+        ("GET", ["system", "df"]) => stats::df(&call).await,
+        ("POST", ["auth"]) => registry::auth(call).await,
+        ("POST", ["commit"]) => archive::commit(call).await,
+        ("GET", ["distribution", name @ .., "json"]) => {
+            registry::distribution(call, &name.join("/")).await
+        }
+        ("GET", ["distribution", name @ .., "tags"]) => registry::tags(call, &name.join("/")).await,
         (_, ["containers", rest @ ..]) => containers_route(call, verb, rest).await,
         (_, ["exec", id, rest @ ..]) => match (verb, rest) {
             ("POST", ["start"]) => exec::start(call, id).await,
@@ -59,6 +68,12 @@ async fn containers_route(call: Call, verb: &str, parts: &[&str]) -> Answer {
         ("GET", [id, "logs"]) => logs::logs(&call, id),
         ("GET", [id, "top"]) => containers::top(&call, id).await,
         ("POST", [id, "exec"]) => exec::create(call, id).await,
+        ("GET", [id, "stats"]) => stats::stats(&call, id).await,
+        ("GET", [id, "export"]) => archive::export(&call, id),
+        ("GET", [id, "changes"]) => archive::changes(&call, id).await,
+        ("HEAD", [id, "archive"]) => archive::head(&call, id).await,
+        ("GET", [id, "archive"]) => archive::get(&call, id).await,
+        ("PUT", [id, "archive"]) => archive::put(call, id).await,
         ("DELETE", [id]) => containers::remove(&call, id).await,
         _ => nowhere(),
     }

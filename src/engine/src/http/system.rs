@@ -302,13 +302,6 @@ pub async fn events(call: Call) -> Answer {
     answer::stream("application/json", parts)
 }
 
-/// `POST /auth`.
-pub async fn auth(_call: Call) -> Answer {
-    Err(crate::error::Error::unsupported(
-        "login: this engine speaks to no registry yet",
-    ))
-}
-
 /// A line that ends a stream with an error.
 #[must_use]
 pub fn failure(error: &crate::error::Error) -> Vec<u8> {
