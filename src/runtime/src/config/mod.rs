@@ -151,13 +151,16 @@ impl Config {
             memory_policy: linux
                 .memory_policy
                 .as_ref()
-                .and_then(memory_policy)
+                .map(memory_policy)
                 .transpose()?,
             intel_rdt: linux.intel_rdt,
             net_devices: net_devices(linux.net_devices.as_ref(), &namespaces)?,
             annotations: document.annotations.unwrap_or_default(),
             namespaces,
         };
+        if config.annotations.contains_key("") {
+            return Err(Error::config("annotations", "a key is empty"));
+        }
         config.check()?;
         Ok(config)
     }
@@ -209,8 +212,11 @@ fn parse<'bytes, T: serde::Deserialize<'bytes>>(bytes: &'bytes [u8], name: &str)
 }
 
 fn check_version(version: &str) -> Result<()> {
+    if version.is_empty() {
+        return Err(Error::config("ociVersion", "required, accepted: 1.x"));
+    }
     let major = version.split('.').next().unwrap_or_default();
-    if version.is_empty() || major == "1" {
+    if major == "1" {
         return Ok(());
     }
     Err(Error::config(
@@ -254,7 +260,7 @@ fn personality(document: &oci_spec::runtime::LinuxPersonality) -> Result<u64> {
     })
 }
 
-fn memory_policy(document: &document::MemoryPolicy) -> Option<Result<MemoryPolicy>> {
+fn memory_policy(document: &document::MemoryPolicy) -> Result<MemoryPolicy> {
     const MODES: [(&str, i32); 7] = [
         ("MPOL_DEFAULT", 0),
         ("MPOL_PREFERRED", 1),
@@ -269,27 +275,24 @@ fn memory_policy(document: &document::MemoryPolicy) -> Option<Result<MemoryPolic
         ("MPOL_F_RELATIVE_NODES", 1 << 14),
         ("MPOL_F_NUMA_BALANCING", 1 << 13),
     ];
-    let name = document.mode.as_deref().filter(|mode| !mode.is_empty())?;
-    let read = || {
-        let mut mode = process::named(&MODES, name, "linux.memoryPolicy.mode".to_owned())?;
-        for flag in document.flags.iter().flatten() {
-            mode |= process::named(&FLAGS, flag, "linux.memoryPolicy.flags".to_owned())?;
-        }
-        let text = document.nodes.as_deref().unwrap_or_default();
-        let nodes = if text.is_empty() {
-            Some(Vec::new())
-        } else {
-            process::number_list(text)
-        };
-        let nodes = nodes.ok_or_else(|| {
-            Error::config(
-                "linux.memoryPolicy.nodes",
-                format!("{text:?} is no list of nodes like 0-1,3"),
-            )
-        })?;
-        Ok(MemoryPolicy { mode, nodes })
+    let name = document.mode.as_deref().unwrap_or_default();
+    let mut mode = process::named(&MODES, name, "linux.memoryPolicy.mode".to_owned())?;
+    for flag in document.flags.iter().flatten() {
+        mode |= process::named(&FLAGS, flag, "linux.memoryPolicy.flags".to_owned())?;
+    }
+    let text = document.nodes.as_deref().unwrap_or_default();
+    let nodes = if text.is_empty() {
+        Some(Vec::new())
+    } else {
+        process::number_list(text)
     };
-    Some(read())
+    let nodes = nodes.ok_or_else(|| {
+        Error::config(
+            "linux.memoryPolicy.nodes",
+            format!("{text:?} is no list of nodes like 0-1,3"),
+        )
+    })?;
+    Ok(MemoryPolicy { mode, nodes })
 }
 
 fn net_devices(

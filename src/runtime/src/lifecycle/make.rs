@@ -357,7 +357,13 @@ impl Maker<'_> {
 
     fn expect(&mut self, wanted: impl Fn(&Message) -> bool) -> Result<()> {
         let dialogue = self.dialogue.as_mut().ok_or_else(|| missing("child"))?;
+        let hooks_ran = &mut self.hooks_ran;
         dialogue.expect(wanted).map_err(|error| match error {
+            // The child's own hooks come after the runtime's.
+            Error::Hook(_) => {
+                *hooks_ran = true;
+                error
+            }
             // Killed, perhaps by the memory limit; the cgroup knows as long as it exists.
             Error::WrongState(text) => {
                 let kills = self

@@ -19,7 +19,8 @@ use crate::state::{Record, Status};
 /// # Errors
 /// [`Error::WrongState`] for others; whatever keeps the program from starting, upon which the container is stopped.
 pub fn start(context: &Context, verb: &Start) -> Result<()> {
-    let slot = context.root()?.find(&verb.id)?;
+    let root = context.root()?;
+    let slot = root.find(&verb.id)?;
     slot.lock()?;
     let record = slot.record()?;
     match Status::of(&slot, &record) {
@@ -39,7 +40,19 @@ pub fn start(context: &Context, verb: &Start) -> Result<()> {
     let config = record.config()?;
     result
         .and_then(|()| poststart(&config, &record))
-        .inspect_err(|_| drop(teardown::kill(&record)))
+        .inspect_err(|error| {
+            let killed = teardown::kill(&record);
+            // A failed hook ends the container's life altogether (runtime-spec `runtime.md`, lifecycle steps 7, 9, 12, 13).
+            if matches!(error, Error::Hook(_))
+                && let Err(left) =
+                    killed.and_then(|()| teardown::remove(&root, &slot, Some(&record)))
+            {
+                tracing::warn!("{}: {left}", record.id);
+            }
+            if matches!(error, Error::Hook(_)) {
+                teardown::poststop(&record);
+            }
+        })
 }
 
 /// The end of the answer fifo says that the program runs; words in it say what went wrong.

@@ -34,12 +34,23 @@ const BELOW_PROC: [&str; 10] = [
 ];
 
 /// The propagation that the whole tree gets before anything is mounted: the host must not see the container's mounts.
+///
+/// Only `shared` leaves the mounts below `/` as they are, so that binds of shared sources stay the host's peers. The
+/// others hold for the whole tree: a root on a mount that is still shared could not be pivoted to, and one that is
+/// unbindable could not be copied; that is for the container's root alone, later.
 #[must_use]
 pub fn preparation(config: &Config) -> Propagation {
-    config.root_propagation.unwrap_or(Propagation {
-        kind: propagation::SLAVE,
-        recursive: true,
-    })
+    match config.root_propagation {
+        Some(wish) if wish.kind == propagation::SHARED => wish,
+        Some(wish) if wish.kind == propagation::PRIVATE => Propagation {
+            recursive: true,
+            ..wish
+        },
+        _ => Propagation {
+            kind: propagation::SLAVE,
+            recursive: true,
+        },
+    }
 }
 
 /// The mounts of the configuration, in its order, and the read-only bits that are given only after all is in place.

@@ -19,15 +19,16 @@ impl Scene<'_> {
         if file::facts(place.as_fd()).step(step, "fstat")?.kind != Kind::Directory {
             return Err(Error::kernel(step(), "open", "", Errno::NOTDIR));
         }
-        let root = mount::clone_tree(place.as_fd(), c"", true).step(step, "open_tree")?;
-        let private = Change {
-            propagation: propagation::PRIVATE,
-            ..Change::default()
-        };
-        // pivot_root(2) refuses a root whose parent mount is shared, as it is with rootfsPropagation shared.
+        // pivot_root(2) refuses a root whose parent mount is shared, as it is with rootfsPropagation shared; and a copy of
+        // a shared mount is its peer, so that the host would see what the container mounts.
         if self.private_parent {
-            mount::change_at(place.as_fd(), private).step(step, "mount_setattr")?;
+            let private = Change {
+                propagation: propagation::PRIVATE,
+                ..Change::default()
+            };
+            mount::change_at(place.as_fd(), private).step(step, "mount")?;
         }
+        let root = mount::clone_tree(place.as_fd(), c"", true).step(step, "open_tree")?;
         mount::attach(root.as_fd(), place.as_fd()).step(step, "move_mount")?;
         self.root = Some(root);
         Ok(())
