@@ -106,7 +106,9 @@ pub fn merge(config: &mut Value, patch: &Value) {
     if !config.is_object() {
         *config = json!({});
     }
-    for (key, value) in fields {
+    // What is appended goes after what is replaced.
+    let plain = fields.iter().filter(|(key, _)| !key.starts_with('+'));
+    for (key, value) in plain.chain(fields.iter().filter(|(key, _)| key.starts_with('+'))) {
         if let Some(name) = key.strip_prefix('+') {
             let more = value.as_array().cloned().unwrap_or_default();
             match config[name].as_array_mut() {

@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
     all.push(case("propagation/rootfs/private-does-not-receive", ROOTFS, |rig| receives(rig, "private", false)).root());
     all.push(case("propagation/rootfs/slave-does-not-send", ROOTFS, |rig| sends(rig, "slave")).root());
     all.push(case("propagation/rootfs/private-does-not-send", ROOTFS, |rig| sends(rig, "private")).root());
+    all.push(case("propagation/rootfs/shared-not-with-the-host", ROOTFS, |rig| sends(rig, "shared")).root());
     all.push(case("propagation/rootfs/unset-does-not-send", ROOTFS, |rig| sends(rig, "")).root());
     all.push(refused("propagation/rootfs/invalid", "config.md#valid-values", json!({"linux": {"rootfsPropagation": "sideways"}})));
     all
