@@ -1,6 +1,7 @@
 //! The known deviations of one runtime: `expected/NAME.txt`, a line each: case name, then the reason.
 //! `?` before the name: the runtime fails the case only at times (a race in the runtime), so that passing is no surprise.
-//! `[LANE]` after it, as in `cgroups/path/made [v2] reason`: only under that cgroup version (`v1`, `v2`) or `rootless`.
+//! `[LANE]` after it, as in `cgroups/path/made [v2] reason`: only under that cgroup version (`v1`, `v2`), only as `root` or only
+//! `rootless`.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -59,7 +59,7 @@ impl Session {
             Layout::V2(..) => "v2",
             Layout::Absent => "none",
         };
-        if self.rootless { vec![version, "rootless"] } else { vec![version] }
+        vec![version, if self.rootless { "rootless" } else { "root" }]
     }
 }
 

@@ -158,15 +158,15 @@ impl Config {
             annotations: document.annotations.unwrap_or_default(),
             namespaces,
         };
-        if config.annotations.contains_key("") {
-            return Err(Error::config("annotations", "a key is empty"));
-        }
         config.check()?;
         Ok(config)
     }
 
     /// Contradictions between fields.
     fn check(&self) -> Result<()> {
+        if self.annotations.contains_key("") {
+            return Err(Error::config("annotations", "a key is empty"));
+        }
         let has = |kind| self.namespaces.has(kind);
         if self.hostname.is_some() && !has(Kind::Uts) {
             return Err(Error::config(
