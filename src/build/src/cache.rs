@@ -120,7 +120,7 @@ impl Cache {
         Ok(Some(record))
     }
 
-    /// Keeps the result of a step.
+    /// Keeps the result of a step and gives its record.
     ///
     /// # Errors
     /// The disk's.
@@ -130,7 +130,7 @@ impl Cache {
         layer: Option<&Digest>,
         size: u64,
         title: &str,
-    ) -> std::io::Result<()> {
+    ) -> std::io::Result<Record> {
         let record = Record {
             layer: layer.cloned(),
             title: title.to_owned(),
@@ -148,8 +148,8 @@ impl Cache {
         self.write(key.hex(), &record)?;
         self.lock()
             .records
-            .insert(key.hex().to_owned(), (record, lease));
-        Ok(())
+            .insert(key.hex().to_owned(), (record.clone(), lease));
+        Ok(record)
     }
 
     fn write(&self, key: &str, record: &Record) -> std::io::Result<()> {

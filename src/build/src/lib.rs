@@ -18,6 +18,7 @@ pub mod copy;
 pub mod error;
 pub mod graph;
 pub mod history;
+pub mod image;
 pub mod key;
 pub mod platform;
 pub mod solve;

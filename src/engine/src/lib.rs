@@ -3,6 +3,7 @@
 //! One writer of the data root; containers live in their monitors' care and outlive this process. Asynchronous code
 //! stands at the edges (`http`, the tasks that watch monitors); everything that touches the disk is a plain function.
 
+pub mod build;
 pub mod clock;
 pub mod container;
 pub mod error;
@@ -41,6 +42,8 @@ pub struct Engine {
     pub machine: Machine,
     /// Images and layers.
     pub store: Store,
+    /// Results of build steps.
+    pub build_cache: gantry_build::cache::Cache,
     /// Containers.
     pub containers: Registry,
     /// Networks.
@@ -68,8 +71,10 @@ impl Engine {
         }
         let store = Store::open(&options.data_root)?;
         let machine = Machine::probe(&options.data_root)?;
+        let build_cache = Self::open_build_cache(&options.data_root, &store)?;
         let engine = Self {
             machine,
+            build_cache,
             store,
             containers: Registry::default(),
             networks: Networks::open(network::Settings::read(&options)?)?,

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use gantry_dockerfile::instruction::Instruction;
-use gantry_store::config::{HistoryEntry, ImageConfig};
+use gantry_store::config::ImageConfig;
 use gantry_store::rw::Base;
 use gantry_store::{Digest, Layer, RwLayer, archive, directory};
 
 use super::mounts::Mounts;
 use super::{Built, Event, Solve, Stream};
+use crate::cache::Record;
 use crate::copy::{content, owner, put, select};
 use crate::graph::{Node, Origin};
 use crate::key::Key;
@@ -167,7 +168,7 @@ impl Stage<'_, '_, '_> {
                 .map_err(|error| format!("build cache: {error}"))?;
             if let Some(record) = record {
                 self.event(Event::Cached(format!("key {} is known", &key.hex()[..12])));
-                self.advance(key, record.layer);
+                self.advance(key, record);
                 return Ok(());
             }
         }
@@ -180,25 +181,30 @@ impl Stage<'_, '_, '_> {
         let made = self.on_new_layer(|stage, root| make(stage, root))?;
         let size = made.as_ref().map_or(0, |layer| layer.size);
         let layer = made.map(|layer| layer.chain_id);
-        self.solve
+        let record = self
+            .solve
             .cache
-            .put(&key, layer.as_ref(), size, &step.title)
-            .map_err(|error| format!("build cache: {error}"))?;
-        self.advance(key, layer);
+            .put(&key, layer.as_ref(), size, &step.title);
+        self.advance(
+            key,
+            record.map_err(|error| format!("build cache: {error}"))?,
+        );
         Ok(())
     }
 
-    /// The stage now ends in `layer`; without one the step changed nothing, which its history entry says.
-    fn advance(&mut self, key: Key, layer: Option<Digest>) {
+    /// The stage now ends in the record's layer; without one the step changed nothing, which its history entry says. The
+    /// entry's time is when the result was made, so that a build from the cache gives the same image.
+    fn advance(&mut self, key: Key, record: Record) {
         self.key = key;
-        match layer {
-            Some(layer) => self.chain = Some(layer),
-            None => {
-                if let Some(HistoryEntry { empty_layer, .. }) = self.state.image.history.last_mut()
-                {
-                    *empty_layer = true;
-                }
-            }
+        if let Some(entry) = self.state.image.history.last_mut() {
+            entry.empty_layer = record.layer.is_none();
+            let made = i64::try_from(record.created)
+                .ok()
+                .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+            entry.created = made.map(|time| time.to_string());
+        }
+        if record.layer.is_some() {
+            self.chain = record.layer;
         }
     }
 

@@ -8,6 +8,7 @@ pub mod server;
 
 mod archive;
 mod attach;
+mod build;
 mod containers;
 mod create;
 mod exec;

@@ -4,8 +4,8 @@ use http::StatusCode;
 
 use super::answer::{self, Answer};
 use super::{
-    Call, archive, attach, containers, create, exec, images, logs, networks, registry, stats,
-    system, volumes,
+    Call, archive, attach, build, containers, create, exec, images, logs, networks, registry,
+    stats, system, volumes,
 };
 use crate::error::Error;
 
@@ -20,6 +20,8 @@ pub async fn route(call: Call, verb: &str, parts: &[&str]) -> Answer {
         ("GET", ["info"]) => system::info(&call),
         ("GET", ["events"]) => system::events(call).await,
         ("GET", ["system", "df"]) => stats::df(&call).await,
+        ("POST", ["build"]) => build::build(call).await,
+        ("POST", ["build", "prune"]) => build::prune(&call).await,
         ("POST", ["auth"]) => registry::auth(call).await,
         ("POST", ["commit"]) => archive::commit(call).await,
         ("GET", ["distribution", name @ .., "json"]) => {
