@@ -166,3 +166,71 @@ fn devices_of_the_host_come_with_their_addresses() {
         "{said}"
     );
 }
+
+impl Bundle {
+    /// Runs keel on the bundle's state root.
+    fn keel(&self, line: &str) -> (Option<i32>, String) {
+        let mut command = Command::new(binary("keel"));
+        command
+            .arg("--root")
+            .arg(self.base.join("root"))
+            .args(line.split(' '));
+        command.current_dir(&self.base).stdin(Stdio::null());
+        if line.starts_with("run") {
+            // The container's init keeps the streams; nobody may wait for their end.
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            return (command.status().unwrap().code(), String::new());
+        }
+        let output = command.output().unwrap();
+        (output.status.code(), text(&output))
+    }
+}
+
+#[test]
+fn mounts_come_and_go_in_a_running_container() {
+    let Some(bundle) = Bundle::new("mounts") else {
+        return;
+    };
+    fs::create_dir(bundle.base.join("source")).unwrap();
+    fs::write(bundle.base.join("source/file"), "from the host\n").unwrap();
+    let started = bundle.run("true", "", |_| {});
+    assert!(started.status.success(), "{}", text(&started));
+    let config = fs::read_to_string(bundle.base.join("config.json")).unwrap();
+    let config = config.replace(r#"["sh","-c","true"]"#, r#"["busybox","sleep","60"]"#);
+    fs::write(bundle.base.join("config.json"), config).unwrap();
+    assert_eq!(bundle.keel("run -d c").0, Some(0));
+    let list = r#"[{"destination":"/tmp","type":"bind","source":"source","options":["bind","ro"]},
+        {"destination":"/added/deep","type":"tmpfs","source":"tmpfs"}]"#;
+    fs::write(bundle.base.join("list.json"), list).unwrap();
+    let added = bundle.keel("mounts add c list.json");
+    let script = "cat /tmp/file; echo x > /tmp/file; busybox grep added /proc/self/mounts";
+    let seen = bundle.keel(&format!("exec c sh -c {}", script.replace(' ', "${IFS}")));
+    let removed = bundle.keel("mounts remove c list.json");
+    let gone = bundle.keel("exec c cat /tmp/file");
+    let again = bundle.keel("mounts remove c list.json");
+    fs::write(
+        bundle.base.join("list.json"),
+        r#"[{"destination":"/p","type":"proc"}]"#,
+    )
+    .unwrap();
+    let proc = bundle.keel("mounts add c list.json");
+    assert_eq!(bundle.keel("delete --force c").0, Some(0));
+    assert_eq!(
+        (added, removed),
+        ((Some(0), String::new()), (Some(0), String::new()))
+    );
+    for part in ["from the host", "Read-only", "tmpfs /added/deep"] {
+        assert!(seen.1.contains(part), "{}", seen.1);
+    }
+    assert!(gone.1.contains("No such file"), "{}", gone.1);
+    assert!(
+        again.0 == Some(1) && again.1.contains("umount2: invalid argument"),
+        "{}",
+        again.1
+    );
+    assert!(
+        proc.1.contains("mounts[0].type: proc cannot be added"),
+        "{}",
+        proc.1
+    );
+}

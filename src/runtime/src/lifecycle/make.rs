@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use sys::{file, process, socket};
 
 use super::dialogue::Dialogue;
+use super::mounts::open_source;
 use super::outside::{cover, set_oom_score, shares_root, write_pid_file};
 use super::{Context, teardown};
 use crate::cgroups::{Cgroup, Manager, Request};
@@ -229,27 +230,8 @@ impl Maker<'_> {
     }
 
     fn open_source(&mut self, index: usize) -> Result<()> {
-        use crate::config::mounts::Source;
-        let mount = &self.config.mounts[index];
-        let Source::Bind { path, recursive } = &mount.source else {
-            return Err(Error::Bug(
-                "only bind mounts have a source to open".to_owned(),
-            ));
-        };
-        let step = || format!("mount {:?}", mount.destination.display());
-        let tree =
-            sys::mount::clone_tree(file::here(), &c_path(path)?, *recursive).map_err(|errno| {
-                Error::kernel(step(), "open_tree", format!("{:?}", path.display()), errno)
-            })?;
-        if let Some(mapping) = &mount.id_mapping {
-            super::idmap::map(
-                tree.as_fd(),
-                mapping,
-                &self.config.namespaces,
-                self.namespaces.get(&Kind::User),
-                &step(),
-            )?;
-        }
+        let userns = self.namespaces.get(&Kind::User);
+        let tree = open_source(&self.config.mounts[index], &self.config.namespaces, userns)?;
         self.sources.insert(index, tree);
         Ok(())
     }

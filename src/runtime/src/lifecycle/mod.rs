@@ -12,6 +12,7 @@ mod foreground;
 mod idmap;
 mod kill;
 mod make;
+mod mounts;
 mod outside;
 mod pause;
 mod ps;
@@ -36,6 +37,7 @@ pub use delete::delete;
 pub use events::events;
 pub use exec::exec;
 pub use kill::kill;
+pub use mounts::mounts;
 pub use pause::{pause, resume};
 pub use ps::ps;
 pub use query::{list, plan, state};
@@ -60,6 +62,7 @@ pub fn perform(invocation: &Invocation) -> Result<i32> {
         Command::Delete(verb) => delete(&context, verb)?,
         Command::State(verb) => state(&context, verb)?,
         Command::List(verb) => list(&context, verb)?,
+        Command::Mounts(verb) => mounts(&context, verb)?,
         Command::Update(verb) => update(&context, verb)?,
         Command::Pause(verb) => pause(&context, verb)?,
         Command::Resume(verb) => resume(&context, verb)?,
