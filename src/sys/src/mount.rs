@@ -77,6 +77,21 @@ pub fn create(context: BorrowedFd<'_>) -> Result<()> {
     rustix::mount::fsconfig_create(context)
 }
 
+/// Opens the filesystem context of what is mounted at a place, to change it.
+pub fn pick(place: BorrowedFd<'_>) -> Result<OwnedFd> {
+    use rustix::mount::FsPickFlags;
+    rustix::mount::fspick(
+        place,
+        c"",
+        FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH,
+    )
+}
+
+/// Gives the superblock that a picked context stands for its new options.
+pub fn reconfigure(context: BorrowedFd<'_>) -> Result<()> {
+    rustix::mount::fsconfig_reconfigure(context)
+}
+
 /// What the kernel has to say about the last failure on a filesystem context, one message a line without its level.
 #[must_use]
 pub fn complaints(context: BorrowedFd<'_>) -> Vec<String> {
@@ -121,8 +136,8 @@ pub fn change(mount: BorrowedFd<'_>, change: Change, recursive: bool) -> Result<
     set_attributes(mount, change, recursive, None)
 }
 
-/// Changes the mount that an `O_PATH` descriptor lies on, whichever file of it the descriptor stands for.
-pub fn change_at(place: BorrowedFd<'_>, change: Change) -> Result<()> {
+/// Changes the propagation of the mount that an `O_PATH` descriptor lies on, whichever file of it the descriptor stands for.
+pub fn change_at(place: BorrowedFd<'_>, propagation: u64) -> Result<()> {
     let path = std::ffi::CString::new(format!("/proc/self/fd/{}", place.as_raw_fd()))
         .map_err(|_| Errno::INVAL)?;
     let mut at = rustix::fs::readlinkat(rustix::fs::CWD, &path, Vec::new())?.into_bytes();
@@ -134,7 +149,7 @@ pub fn change_at(place: BorrowedFd<'_>, change: Change) -> Result<()> {
             at.clone()
         })
         .map_err(|_| Errno::INVAL)?;
-        match legacy(None, &target, None, change.propagation, None) {
+        match legacy(None, &target, None, propagation, None) {
             Err(Errno::INVAL) if !at.is_empty() => {
                 let cut = at.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
                 at.truncate(cut);

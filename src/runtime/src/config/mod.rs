@@ -212,16 +212,17 @@ fn parse<'bytes, T: serde::Deserialize<'bytes>>(bytes: &'bytes [u8], name: &str)
 }
 
 fn check_version(version: &str) -> Result<()> {
-    if version.is_empty() {
-        return Err(Error::config("ociVersion", "required, accepted: 1.x"));
-    }
-    let major = version.split('.').next().unwrap_or_default();
-    if major == "1" {
+    let mut numbers = version.split(['.', '-', '+']);
+    let plain = numbers
+        .by_ref()
+        .take(3)
+        .all(|part| part.parse::<u32>().is_ok());
+    if plain && version.starts_with("1.") {
         return Ok(());
     }
     Err(Error::config(
         "ociVersion",
-        format!("{version:?} is not supported, accepted: 1.x"),
+        format!("{version:?} is not supported, accepted: 1.x.y"),
     ))
 }
 

@@ -47,6 +47,8 @@ pub enum Source {
     },
     /// The cgroup hierarchy, in the shape that this host has.
     Cgroup,
+    /// Nothing new: what is mounted there already gets other options.
+    Remount,
 }
 
 /// One entry of `mounts`.
@@ -92,6 +94,7 @@ impl Mount {
         let bind = options.bind.or((kind == "bind").then_some(false));
         let named = entry.source.as_deref().unwrap_or_default();
         let source = match bind {
+            _ if options.remount => Source::Remount,
             Some(recursive) => bind_source(named, recursive, bundle, &path)?,
             None if matches!(kind, "cgroup" | "cgroup2") => Source::Cgroup,
             None if kind.is_empty() => {
@@ -221,6 +224,7 @@ struct Options {
     data: Vec<String>,
     bind: Option<bool>,
     copy_up: bool,
+    remount: bool,
     id_mapped: Option<bool>,
 }
 
@@ -288,8 +292,9 @@ impl Options {
             "tmpcopyup" => self.copy_up = true,
             "idmap" => self.id_mapped = Some(false),
             "ridmap" => self.id_mapped = Some(true),
-            // The flags of mount(8) that say nothing: defaults, and a remount of what was not mounted yet.
-            "defaults" | "remount" | "" => {}
+            "remount" => self.remount = true,
+            // mount(8)'s word for no option.
+            "defaults" | "" => {}
             other => self.data.push(other.to_owned()),
         }
     }

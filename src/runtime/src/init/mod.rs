@@ -67,8 +67,8 @@ pub struct Birth<'a> {
     pub rootfs: PathBuf,
     /// The maker's process number as the child sees it.
     pub parent: i32,
-    /// Whether the parent of the root's mount must be made private first.
-    pub private_parent: bool,
+    /// Whether the root's mount must be made a slave first.
+    pub slave_root: bool,
     /// Paths to hide where the root is moved.
     pub cover: Vec<CString>,
 }

@@ -24,7 +24,7 @@ pub fn perform(birth: &Birth<'_>) -> i32 {
         birth,
         scene: Scene {
             opened: Some(birth.sources),
-            private_parent: birth.private_parent,
+            slave_root: birth.slave_root,
             cover: birth.cover.clone(),
             ..Scene::default()
         },

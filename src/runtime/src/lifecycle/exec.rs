@@ -242,7 +242,7 @@ impl Entrance<'_> {
                 .collect(),
             rootfs: self.config.rootfs.clone(),
             parent: if private_pids { 0 } else { process::id() },
-            private_parent: false,
+            slave_root: false,
             cover: Vec::new(),
         };
         let mut not_for_child = Some(ours);

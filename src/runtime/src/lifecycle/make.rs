@@ -10,7 +10,7 @@ use sys::{file, process, socket};
 
 use super::dialogue::Dialogue;
 use super::mounts::open_source;
-use super::outside::{cover, set_oom_score, shares_root, write_pid_file};
+use super::outside::{cover, set_oom_score, write_pid_file};
 use super::{Context, teardown};
 use crate::cgroups::{Cgroup, Manager, Request};
 use crate::cli::LaunchFlags;
@@ -271,7 +271,7 @@ impl Maker<'_> {
             } else {
                 process::id()
             },
-            private_parent: shares_root(config),
+            slave_root: config.root_propagation.is_some(),
             cover: cover(self.order.flags.no_pivot, config)?,
         };
         let how = process::Clone {

@@ -83,12 +83,3 @@ pub fn cover(no_pivot: bool, config: &Config) -> Result<Vec<CString>> {
     found.reverse();
     Ok(found)
 }
-
-/// Whether the root's mounts are to be shared with the host, which `pivot_root(2)` must be protected from.
-#[must_use]
-pub fn shares_root(config: &Config) -> bool {
-    use sys::mount::propagation::{PRIVATE, SLAVE};
-    config
-        .root_propagation
-        .is_some_and(|wish| !matches!(wish.kind, PRIVATE | SLAVE))
-}

@@ -9,6 +9,7 @@ use super::make::{Maker, missing};
 use crate::config::Kind;
 use crate::error::{Error, Kernelize, Result};
 use crate::mounts::place::c_path;
+use crate::namespaces;
 
 impl Maker<'_> {
     pub(super) fn open_namespace(&mut self, kind: Kind, path: &Path) -> Result<()> {
@@ -41,20 +42,7 @@ impl Maker<'_> {
         let step = || "time namespace".to_owned();
         self.keep_own(Kind::Time)?;
         namespace::leave(Kind::Time.flag()).step(step, "unshare")?;
-        let offsets = &self.config.namespaces.clock_offsets;
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        let line = |offset: &crate::config::namespaces::ClockOffset| {
-            format!(
-                "{} {} {}\n",
-                offset.clock, offset.seconds, offset.nanoseconds
-            )
-        };
-        let text: String = offsets.iter().map(line).collect();
-        let target = file::open_both(file::here(), c"/proc/self/timens_offsets")
-            .step(step, "open timens_offsets")?;
-        file::write_all(target.as_fd(), text.as_bytes()).step(step, "write timens_offsets")
+        namespaces::set_clocks(&self.config.namespaces.clock_offsets)
     }
 
     pub(super) fn enter_for_children(&mut self, kind: Kind) -> Result<()> {

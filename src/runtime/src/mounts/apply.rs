@@ -25,13 +25,16 @@ pub struct CgroupMount {
     pub own: PathBuf,
 }
 
+/// A flag or option of a superblock.
+type Setting = (CString, Option<CString>);
+
 /// What the steps with mounts know and leave for each other.
 #[derive(Debug, Default)]
 pub struct Scene<'held> {
     /// The root's mount.
     pub root: Option<OwnedFd>,
-    /// Whether the mount above the root must first be made private, and the old root a slave before it goes.
-    pub private_parent: bool,
+    /// Whether the mount of the root must first be made a slave, and the old root before it goes.
+    pub slave_root: bool,
     /// Mounts by destination, for those that are changed later.
     pub mounted: Vec<(PathBuf, OwnedFd)>,
     /// A copy of the host's `/dev/null`.
@@ -67,6 +70,11 @@ impl Scene<'_> {
             Order::HostFiles => self.take_host_files(),
             Order::Filesystem(filesystem) => self.filesystem(filesystem),
             Order::Bind(bind) => self.bind(bind),
+            Order::Remount {
+                destination,
+                attributes,
+                options,
+            } => self.remount(destination, *attributes, options),
             Order::CgroupTree(tree) => self.cgroup_tree(tree, &cgroups()?),
             Order::Device { device, bind } => self.device(device, *bind),
             Order::Link {
@@ -240,6 +248,30 @@ impl Scene<'_> {
             &order.finish,
             &step,
         )
+    }
+
+    fn remount(
+        &mut self,
+        destination: &Path,
+        attributes: Change,
+        options: &[Setting],
+    ) -> Result<()> {
+        let step = format!("remount {:?}", destination.display());
+        let place = super::place::find(self.root()?, destination, &step)?
+            .ok_or_else(|| Error::kernel(&*step, "openat2", "", Errno::NOENT))?;
+        change_bind(place.as_fd(), attributes, &step)?;
+        if options.is_empty() {
+            return Ok(());
+        }
+        let context = mount::pick(place.as_fd()).step(|| step.clone(), "fspick")?;
+        for (key, value) in options {
+            let set = match value {
+                Some(value) => mount::set_string(context.as_fd(), key, value),
+                None => mount::set_flag(context.as_fd(), key),
+            };
+            set.map_err(|errno| Error::kernel(&*step, "fsconfig", format!("{key:?}"), errno))?;
+        }
+        mount::reconfigure(context.as_fd()).step(|| step, "fsconfig")
     }
 
     fn attach(

@@ -93,6 +93,15 @@ pub enum Order {
     Filesystem(Box<Filesystem>),
     /// Binds a host path.
     Bind(Box<Bind>),
+    /// Changes what is mounted already: attributes of the mount, then options of its superblock.
+    Remount {
+        /// Where.
+        destination: PathBuf,
+        /// Attributes to set and to clear.
+        attributes: Change,
+        /// Flags and options of the superblock.
+        options: Vec<(CString, Option<CString>)>,
+    },
     /// Mounts the cgroup hierarchy.
     CgroupTree(CgroupTree),
     /// Makes a device node, or binds the host's where nodes cannot be made.

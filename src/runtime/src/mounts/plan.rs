@@ -88,6 +88,7 @@ fn check_proc(mount: &Mount, index: usize) -> Result<()> {
             // A bind of a real procfs is known only when it is opened; the applier looks.
             Source::Bind { .. } => true,
             Source::Cgroup => false,
+            Source::Remount => true,
         }
     } else {
         BELOW_PROC.iter().any(|path| destination == Path::new(path))
@@ -125,6 +126,11 @@ fn order(
             finish,
             opened: (circumstances.parent_opens || mount.id_mapping.is_some()).then_some(index),
         }))),
+        Source::Remount => Ok(Order::Remount {
+            destination,
+            attributes: mount.attributes,
+            options: options(mount, "", config)?,
+        }),
         Source::Cgroup => Ok(Order::CgroupTree(CgroupTree {
             attributes: mount.attributes.set,
             destination,
@@ -159,7 +165,7 @@ fn options(mount: &Mount, kind: &str, config: &Config) -> Result<Vec<Setting>> {
     let mut options = Vec::new();
     for flag in &mount.superblock {
         // These filesystems share one superblock with the host or other mounts: read-only is for the mount alone.
-        let shared = matches!(kind, "proc" | "sysfs" | "mqueue" | "devpts");
+        let shared = matches!(kind, "" | "proc" | "sysfs" | "mqueue" | "devpts");
         if *flag != "ro" || !(shared || delayed(mount)) {
             options.push((c_path(flag)?, None));
         }

@@ -19,14 +19,9 @@ impl Scene<'_> {
         if file::facts(place.as_fd()).step(step, "fstat")?.kind != Kind::Directory {
             return Err(Error::kernel(step(), "open", "", Errno::NOTDIR));
         }
-        // pivot_root(2) refuses a root whose parent mount is shared, as it is with rootfsPropagation shared; and a copy of
-        // a shared mount is its peer, so that the host would see what the container mounts.
-        if self.private_parent {
-            let private = Change {
-                propagation: propagation::PRIVATE,
-                ..Change::default()
-            };
-            mount::change_at(place.as_fd(), private).step(step, "mount")?;
+        // pivot_root(2) refuses a root that is shared, or whose parent mount is. A slave still gets what the host mounts.
+        if self.slave_root {
+            mount::change_at(place.as_fd(), propagation::SLAVE).step(step, "mount")?;
         }
         let root = mount::clone_tree(place.as_fd(), c"", true).step(step, "open_tree")?;
         mount::attach(root.as_fd(), place.as_fd()).step(step, "move_mount")?;
@@ -51,7 +46,7 @@ impl Scene<'_> {
         mount::pivot_here().step(step, "pivot_root")?;
         // The old root now lies over the new one. Nothing of its unmounting may reach the host.
         file::enter(old.as_fd()).step(step, "fchdir")?;
-        if self.private_parent {
+        if self.slave_root {
             mount::propagate(c".", propagation::SLAVE, true).step(step, "mount")?;
         }
         mount::detach(c".").step(step, "umount2")?;

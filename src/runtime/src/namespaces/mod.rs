@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
-use sys::{Errno, credentials, namespace};
+use sys::{Errno, credentials, file, namespace};
 
-use crate::config::{Config, Kind};
+use crate::config::namespaces::ClockOffset;
+use crate::config::{Config, Kind, Origin};
 use crate::error::{Error, Kernelize, Result};
 
 pub mod maps;
@@ -20,6 +21,8 @@ pub enum Order {
     Enter(u64),
     /// Leaves the shared namespace for a new one.
     Leave(Kind),
+    /// Sets the clocks of the time namespace that its children enter.
+    ClockOffsets(Vec<ClockOffset>),
     /// Becomes root of its user namespace.
     BecomeRoot {
         /// Whether supplementary groups are to be dropped, which an unprivileged map forbids.
@@ -35,8 +38,13 @@ pub enum Order {
 
 /// The `CLONE_NEW*` bits with which the child is born. Cgroup and time namespaces come otherwise: the one shows the
 /// cgroup that its maker is in, the other must get its offsets before anybody is in it.
+///
+/// In a joined user namespace nothing is made at birth: what belongs to it must be made after it was joined.
 #[must_use]
 pub fn birth(config: &Config) -> u64 {
+    if matches!(config.namespaces.origin(Kind::User), Origin::Joined(_)) {
+        return 0;
+    }
     let born = [
         Kind::User,
         Kind::Ipc,
@@ -78,6 +86,7 @@ pub fn apply(
         Order::Leave(kind) => {
             namespace::leave(kind.flag()).step(|| format!("{} namespace", kind.name()), "unshare")
         }
+        Order::ClockOffsets(offsets) => set_clocks(offsets),
         Order::BecomeRoot { groups } => become_root(*groups),
         Order::Loopback => match namespace::loopback_up() {
             // Without CAP_NET_ADMIN in the namespace nobody could use it anyway.
@@ -94,6 +103,27 @@ pub fn apply(
         Order::Domainname(name) => namespace::set_domainname(name.to_bytes())
             .step(|| format!("domainname {name:?}"), "setdomainname"),
     }
+}
+
+/// Sets the clocks of the time namespace that this process's children enter; nobody may be in it yet.
+///
+/// # Errors
+/// The kernel's.
+pub fn set_clocks(offsets: &[ClockOffset]) -> Result<()> {
+    let step = || "time namespace".to_owned();
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    let line = |offset: &ClockOffset| {
+        format!(
+            "{} {} {}\n",
+            offset.clock, offset.seconds, offset.nanoseconds
+        )
+    };
+    let text: String = offsets.iter().map(line).collect();
+    let target = file::open_both(file::here(), c"/proc/self/timens_offsets")
+        .step(step, "open timens_offsets")?;
+    file::write_all(target.as_fd(), text.as_bytes()).step(step, "write timens_offsets")
 }
 
 fn become_root(groups: bool) -> Result<()> {

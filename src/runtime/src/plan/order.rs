@@ -128,14 +128,15 @@ fn acquisitions(config: &Config, child: &[Step<ChildAction>]) -> Vec<Step<Parent
 fn birth(config: &Config, host: &Host, steps: &mut Vec<Step<ParentAction>>) {
     use ParentAction as P;
     let spaces = &config.namespaces;
-    if spaces.makes(Kind::Time) {
+    let clocks = spaces.makes(Kind::Time) && host.may_administer();
+    if clocks {
         steps.push(step(
             P::MakeTimeNamespace,
             "offsets can be set only while nobody is in the namespace",
         ));
     }
     let joined = spaces.joined().into_iter().map(|(kind, _)| kind);
-    let entered: Vec<Kind> = joined.filter(|kind| by_parent(*kind)).collect();
+    let entered: Vec<Kind> = joined.filter(|kind| by_parent(*kind, host)).collect();
     for kind in &entered {
         steps.push(step(
             P::EnterForChildren(*kind),
@@ -147,7 +148,7 @@ fn birth(config: &Config, host: &Host, steps: &mut Vec<Step<ParentAction>>) {
         P::Clone(bits),
         "one clone with all namespaces, the user namespace owning the rest",
     ));
-    if !entered.is_empty() || spaces.makes(Kind::Time) {
+    if !entered.is_empty() || clocks {
         steps.push(step(
             P::ReturnFromNamespaces,
             "hooks run in the runtime's own namespaces",
@@ -211,8 +212,8 @@ fn handover(config: &Config, steps: &mut Vec<Step<ParentAction>>) {
 }
 
 /// Joined namespaces that only children enter.
-fn by_parent(kind: Kind) -> bool {
-    matches!(kind, Kind::Pid | Kind::Time)
+fn by_parent(kind: Kind, host: &Host) -> bool {
+    matches!(kind, Kind::Pid | Kind::Time) && host.may_administer()
 }
 
 struct Child<'a> {
@@ -279,19 +280,67 @@ impl Child<'_> {
 
     fn birth(&mut self) {
         use namespaces::Order as N;
-        self.process(
-            process::Order::NotDumpable,
-            "first: in a joined namespace others may try to look in",
-        );
         let spaces = &self.config.namespaces;
+        let dumpable = process::Order::NotDumpable;
         if spaces.makes(Kind::User) {
+            // Whoever writes the maps without privilege must be able to look into /proc of this process.
+            self.await_parent();
+        } else {
+            self.process(
+                dumpable.clone(),
+                "first: in a joined namespace others may try to look in",
+            );
+        }
+        if let Some(way) = map_way(self.config, self.host) {
+            let groups = way != Way::Single;
+            self.namespace(
+                N::BecomeRoot { groups },
+                "what is made from here on belongs to the container's root",
+            );
+        }
+        let reborn = self.join();
+        let clocks = spaces.makes(Kind::Time) && !self.host.may_administer();
+        if clocks {
+            self.namespace(
+                N::Leave(Kind::Time),
+                "for its children, since its maker may not",
+            );
+            let offsets = spaces.clock_offsets.clone();
+            self.namespace(N::ClockOffsets(offsets), "while nobody is in the namespace");
+        }
+        if spaces.makes(Kind::User) {
+            self.process(dumpable, "before anything of the image can run");
+        }
+        if reborn || clocks {
+            self.await_parent();
+            self.push(
+                ChildAction::Rebirth,
+                "only children enter a pid or time namespace",
+            );
+        }
+        self.process(
+            process::Order::DieWithParent,
+            "after the change of ids, which forgets it; a killed runtime leaves nothing",
+        );
+        self.cgroup_namespace();
+    }
+
+    /// Joins namespaces; in a joined user namespace also makes those that belong to it. Says whether a child must go on.
+    fn join(&mut self) -> bool {
+        use namespaces::Order as N;
+        let spaces = &self.config.namespaces;
+        let by_child = |kind: &Kind| !by_parent(*kind, self.host) && *kind != Kind::Cgroup;
+        let joined: Vec<Kind> = spaces
+            .joined()
+            .into_iter()
+            .map(|(kind, _)| kind)
+            .filter(by_child)
+            .collect();
+        let user = joined.contains(&Kind::User);
+        if user {
             self.await_parent();
         }
-        let joined = spaces.joined();
-        for (kind, _) in joined
-            .iter()
-            .filter(|(kind, _)| !by_parent(*kind) && *kind != Kind::Cgroup)
-        {
+        for kind in &joined {
             self.namespace(
                 N::Join(*kind),
                 "user first: it owns the others and gives the right to join them",
@@ -303,18 +352,17 @@ impl Child<'_> {
                 );
             }
         }
-        if let Some(way) = map_way(self.config, self.host) {
-            let groups = way != Way::Single;
-            self.namespace(
-                N::BecomeRoot { groups },
-                "what is made from here on belongs to the container's root",
-            );
+        let mut reborn = joined
+            .iter()
+            .any(|kind| matches!(kind, Kind::Pid | Kind::Time));
+        if user {
+            let later = [Kind::Ipc, Kind::Uts, Kind::Network, Kind::Mount, Kind::Pid];
+            for kind in later.into_iter().filter(|kind| spaces.makes(*kind)) {
+                self.namespace(N::Leave(kind), "owned by the joined user namespace");
+                reborn |= kind == Kind::Pid;
+            }
         }
-        self.process(
-            process::Order::DieWithParent,
-            "after the change of ids, which forgets it; a killed runtime leaves nothing",
-        );
-        self.cgroup_namespace();
+        reborn
     }
 
     fn cgroup_namespace(&mut self) {
