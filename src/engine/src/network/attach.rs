@@ -154,6 +154,8 @@ impl Networks {
             sandbox.endpoints.push(endpoint);
         }
         // From here on things are made: whoever finds the record can take them down.
+        // A network server started meanwhile is told of all containers, and this must be one of them.
+        state.sandboxes.insert(wish.id.clone(), sandbox.clone());
         record::save(&self.sandbox_path(&wish.id), sandbox, false)?;
         self.wire(state, sandbox, &networks)?;
         self.publish(state, wish, sandbox)?;
