@@ -107,9 +107,8 @@ fn port(session: &Session, parsed: &Parsed) -> Outcome {
         return output::text(&lines.into_iter().map(|(_, line)| line).collect::<String>());
     };
     let (number, protocol) = asked.split_once('/').unwrap_or((asked, "tcp"));
-    number
-        .parse::<u16>()
-        .map_err(|_| Failure::new(format!("Error: invalid port ({number}): invalid syntax")))?;
+    crate::grammar::checks::uint16(number)
+        .map_err(|why| Failure::new(format!("Error: invalid port ({number}): {why}")))?;
     match ports
         .get(&format!("{number}/{protocol}"))
         .and_then(Option::as_ref)

@@ -176,10 +176,10 @@ pub fn one(format: &str, object: &Json, what: &str) -> Outcome {
     let source = source.replace("\\t", "\t").replace("\\n", "\n");
     let template = Format::parse(&source, Row::Data, MissingKey::Error)
         .map_err(|text| Failure::new(format!("template parsing error: {text}")).with_code(64))?;
-    let text = template
-        .fill(&value(object), Some(what))
-        .map_err(Failure::new)?;
-    output::line(&text)
+    let (text, filled) = template.fill_partly(&value(object), Some(what));
+    // Go has begun the line when it finds the fault.
+    output::line(&text)?;
+    filled.map_err(Failure::new)
 }
 
 /// A command as `ps` quotes it.

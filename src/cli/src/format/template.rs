@@ -56,22 +56,32 @@ impl Format {
     /// # Errors
     /// Go's words for a field that is not there, told of the type `what`; no type means a map.
     pub fn fill(&self, data: &Value, what: Option<&str>) -> Result<String, String> {
-        self.template
-            .execute_to_string(data)
-            .map_err(|error| match &error {
-                TemplateError::MissingKey { key } => {
-                    let (line, column, chain) = place(&self.source, key);
-                    let why = match what {
-                        Some(what) => format!("can't evaluate field {key} in type {what}"),
-                        None => format!("map has no entry for key \"{key}\""),
-                    };
-                    format!("template: :{line}:{column}: executing \"\" at <{chain}>: {why}")
-                }
-                TemplateError::UndefinedFunction(name) => {
-                    format!("template: :1: function \"{name}\" not defined")
-                }
-                error => format!("template: :1: executing \"\": {error}"),
-            })
+        let (text, filled) = self.fill_partly(data, what);
+        filled.map(|()| text)
+    }
+
+    /// The same, also giving what was filled in before the fault.
+    pub fn fill_partly(&self, data: &Value, what: Option<&str>) -> (String, Result<(), String>) {
+        let mut text = String::new();
+        let filled = self.template.execute_fmt(&mut text, data);
+        (text, filled.map_err(|error| self.explain(&error, what)))
+    }
+
+    fn explain(&self, error: &TemplateError, what: Option<&str>) -> String {
+        match error {
+            TemplateError::MissingKey { key } => {
+                let (line, column, chain) = place(&self.source, key);
+                let why = match what {
+                    Some(what) => format!("can't evaluate field {key} in type {what}"),
+                    None => format!("map has no entry for key \"{key}\""),
+                };
+                format!("template: :{line}:{column}: executing \"\" at <{chain}>: {why}")
+            }
+            TemplateError::UndefinedFunction(name) => {
+                format!("template: :1: function \"{name}\" not defined")
+            }
+            error => format!("template: :1: executing \"\": {error}"),
+        }
     }
 }
 

@@ -64,7 +64,13 @@ fn run(session: &Session, parsed: &Parsed) -> Outcome {
         if !format.contains("json") {
             go_names(&mut all);
         }
-        list::one(format, &all, "system.versionInfo").map_err(|error| Failure {
+        // The fault lies in the client's half where the template speaks of it.
+        let half = if format.contains(".Client.") {
+            "clientVersion"
+        } else {
+            "versionInfo"
+        };
+        list::one(format, &all, &format!("system.{half}")).map_err(|error| Failure {
             text: error
                 .text
                 .replacen("template: :", "template: version:", 1)

@@ -1,0 +1,158 @@
+//! Masks what no two runs have in common.
+
+/// IDs, times, made-up names, process numbers, and the command's own name.
+pub fn mask(text: &str) -> String {
+    let text = text.replace("gantry", "docker");
+    let text = words(&text, &word);
+    let text = after(&text, "endpoint ", "<NAME>");
+    let text = after(&text, "docker-import-", "<NUMBER>");
+    let text = after(&text, "\"Pid\": ", "<PID>");
+    text.lines().map(|line| ago(line) + "\n").collect()
+}
+
+/// What two engines differ in besides: addresses and where they keep things.
+pub fn between_engines(text: &str) -> String {
+    words(text, &|word| {
+        let parts: Vec<&str> = word.split('.').collect();
+        let number =
+            |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if parts.len() == 4
+            && parts.iter().all(number)
+            && !word.starts_with("127.")
+            && !word.starts_with("0.")
+        {
+            return Some("<IP>".to_owned());
+        }
+        let pairs: Vec<&str> = word.split(':').collect();
+        let hexadecimal = |pair: &&str| pair.len() == 2 && u8::from_str_radix(pair, 16).is_ok();
+        (pairs.len() == 6 && pairs.iter().all(hexadecimal)).then(|| "<MAC>".to_owned())
+    })
+}
+
+/// Replaces whole words, a word being letters, digits and what times and addresses are made of.
+fn words(text: &str, replace: &dyn Fn(&str) -> Option<String>) -> String {
+    let inside = |letter: char| letter.is_ascii_alphanumeric() || ":.-_+".contains(letter);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(inside) {
+        out += &rest[..start];
+        rest = &rest[start..];
+        let end = rest.find(|letter| !inside(letter)).unwrap_or(rest.len());
+        let whole = &rest[..end];
+        let bare = whole.trim_end_matches(['.', ':', '-']);
+        match replace(bare) {
+            Some(masked) => out += &(masked + &whole[bare.len()..]),
+            None => out += &parts(whole, replace),
+        }
+        rest = &rest[end..];
+    }
+    out + rest
+}
+
+/// Replaces within a word joined by colons or dashes: `sha256:…`.
+fn parts(whole: &str, replace: &dyn Fn(&str) -> Option<String>) -> String {
+    let pieces = whole
+        .split(':')
+        .map(|piece| replace(piece).unwrap_or_else(|| piece.to_owned()));
+    pieces.collect::<Vec<_>>().join(":")
+}
+
+fn word(word: &str) -> Option<String> {
+    let hexadecimal = word
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match word.len() {
+        64 if hexadecimal => return Some("<ID>".to_owned()),
+        12 if hexadecimal => return Some("<id>".to_owned()),
+        _ => {}
+    }
+    let bytes = word.as_bytes();
+    let date = bytes.len() >= 19
+        && bytes[4] == b'-'
+        && bytes[7] == b'-'
+        && bytes[10] == b'T'
+        && bytes[13] == b':';
+    (date && bytes[..4].iter().all(u8::is_ascii_digit)).then(|| "<TIME>".to_owned())
+}
+
+/// Replaces the word that follows a phrase.
+fn after(text: &str, phrase: &str, mask: &str) -> String {
+    let mut pieces = text.split(phrase);
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece
+            .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .unwrap_or(piece.len());
+        out += &format!("{phrase}{mask}{}", &piece[end..]);
+    }
+    out
+}
+
+/// `3 seconds ago`, `About a minute`, `Less than a second` become one word; a line that had one loses its padding.
+fn ago(line: &str) -> String {
+    const UNITS: [&str; 6] = ["second", "seconds", "minute", "minutes", "hour", "hours"];
+    let words: Vec<&str> = line.split(' ').collect();
+    let mut out: Vec<String> = Vec::new();
+    let mut masked = false;
+    let mut at = 0;
+    while at < words.len() {
+        let unit = |index: usize| {
+            words
+                .get(index)
+                .is_some_and(|word| UNITS.contains(&word.trim_end_matches([',', ')', '"', '|'])))
+        };
+        let length = match words[at].trim_start_matches(['"', '(', '|']) {
+            "Less" if words.get(at + 1) == Some(&"than") && unit(at + 3) => 4,
+            "About" if unit(at + 2) => 3,
+            number
+                if !number.is_empty()
+                    && number.bytes().all(|byte| byte.is_ascii_digit())
+                    && unit(at + 1) =>
+            {
+                2
+            }
+            _ => 0,
+        };
+        if length == 0 {
+            out.push(words[at].to_owned());
+            at += 1;
+            continue;
+        }
+        masked = true;
+        let tail =
+            words[at + length - 1].trim_start_matches(|letter: char| letter.is_ascii_alphabetic());
+        out.push(format!("<AGO>{tail}"));
+        at += length;
+    }
+    if masked {
+        out.into_iter()
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    } else {
+        line.to_owned()
+    }
+}
+
+#[test]
+fn only_what_changes_is_masked() {
+    let id = "0123456789ab";
+    assert_eq!(
+        mask(&format!("{id} sha256:{} x", "0".repeat(64))),
+        "<id> sha256:<ID> x\n"
+    );
+    assert_eq!(mask("Up 3 seconds   a"), "Up <AGO> a\n");
+    assert_eq!(
+        mask("Up Less than a second (healthy)"),
+        "Up <AGO> (healthy)\n"
+    );
+    assert_eq!(
+        mask("\"At\": \"2026-11-20T22:53:57.2Z\","),
+        "\"At\": \"<TIME>\",\n"
+    );
+    assert_eq!(mask("gantry: 10 apples"), "docker: 10 apples\n");
+    assert_eq!(
+        between_engines("172.18.0.2/16 f2:1b:4d:16:2c:e0 127.0.0.1"),
+        "<IP>/16 <MAC> 127.0.0.1"
+    );
+}
