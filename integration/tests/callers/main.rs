@@ -51,10 +51,27 @@ fn main() -> ExitCode {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     containerd::stop();
+    unmount_below(&stage.dir);
     if let Err(error) = std::fs::remove_dir_all(&stage.dir) {
         eprintln!("callers: {}: {error}", stage.dir.display());
     }
     conclusion.exit_code()
+}
+
+/// podman leaves its storage mounted, and what is mounted cannot be removed. Nothing of it is seen outside of this mount
+/// namespace.
+fn unmount_below(dir: &Path) {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let below = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .filter(|at| Path::new(at).starts_with(dir));
+    // The innermost first.
+    for at in below.collect::<Vec<_>>().into_iter().rev() {
+        if let Err(error) = succeed(Command::new("umount").args(["-l", at])) {
+            eprintln!("callers: {error:?}");
+        }
+    }
 }
 
 /// Runs this test again where it can make bridges and mounts that nobody else sees.

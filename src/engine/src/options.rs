@@ -165,7 +165,7 @@ impl Options {
             flags.hosts
         };
         Ok(Self {
-            hosts: if hosts.is_empty() { vec!["unix:///run/gantry.sock".into()] } else { hosts },
+            hosts: if hosts.is_empty() { vec!["unix:///var/run/docker.sock".into()] } else { hosts },
             data_root: one("data-root", flags.data_root, file.data_root)?.unwrap_or_else(|| "/var/lib/gantry".into()),
             exec_root: one("exec-root", flags.exec_root, file.exec_root)?.unwrap_or_else(|| "/run/gantry".into()),
             pidfile: one("pidfile", flags.pidfile, file.pidfile)?,
