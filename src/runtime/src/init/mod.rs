@@ -69,6 +69,8 @@ pub struct Birth<'a> {
     pub parent: i32,
     /// Whether the root's mount must be made a slave first.
     pub slave_root: bool,
+    /// Whether its maker may look into it even while it cannot be dumped.
+    pub privileged_maker: bool,
     /// Paths to hide where the root is moved.
     pub cover: Vec<CString>,
 }

@@ -89,6 +89,13 @@ impl Child<'_> {
             .birth
             .filter
             .ok_or_else(|| Error::Bug("no filter was compiled".to_owned()))?;
+        // An unprivileged maker may take the descriptor only out of a process that can be dumped. It is closed to others
+        // again right away, where the filter leaves prctl(2) alone, and by its exec at the latest.
+        let open = filter.listener.is_some() && !self.birth.privileged_maker;
+        let step = || "seccomp listener".to_owned();
+        if open {
+            sys::process::set_dumpable(true).step(step, "prctl PR_SET_DUMPABLE")?;
+        }
         let listener = filter
             .load()
             .step(|| "seccomp filter".to_owned(), "seccomp")?;
@@ -98,7 +105,11 @@ impl Child<'_> {
         let mut message = vec![tag::LISTENER];
         message.extend(listener.as_raw_fd().to_ne_bytes());
         self.say(&message)?;
-        self.await_continue()
+        self.await_continue()?;
+        if open {
+            sys::process::set_dumpable(false).ok();
+        }
+        Ok(())
     }
 
     fn label(&self, order: &crate::lsm::Order) -> Result<()> {

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use sys::{file, namespace, process, socket};
+use sys::{credentials, file, namespace, process, socket};
 
 use super::create::{console_socket, passed_descriptors, send_pidfd};
 use super::dialogue::Dialogue;
@@ -243,6 +243,7 @@ impl Entrance<'_> {
             rootfs: self.config.rootfs.clone(),
             parent: if private_pids { 0 } else { process::id() },
             slave_root: false,
+            privileged_maker: credentials::effective_user() == 0,
             cover: Vec::new(),
         };
         let mut not_for_child = Some(ours);

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use sys::{file, process, socket};
+use sys::{credentials, file, process, socket};
 
 use super::dialogue::Dialogue;
 use super::mounts::open_source;
@@ -272,6 +272,7 @@ impl Maker<'_> {
                 process::id()
             },
             slave_root: config.root_propagation.is_some(),
+            privileged_maker: credentials::effective_user() == 0,
             cover: cover(self.order.flags.no_pivot, config)?,
         };
         let how = process::Clone {

@@ -143,7 +143,11 @@ fn birth(config: &Config, host: &Host, steps: &mut Vec<Step<ParentAction>>) {
             "only children enter it: one clone less than by the child itself",
         ));
     }
-    let bits = namespaces::birth(config);
+    let mut bits = namespaces::birth(config);
+    if clocks_by_child(config, host) {
+        // The first process of a pid namespace cannot have a sibling (clone(2), CLONE_PARENT), which the clocks need.
+        bits &= !Kind::Pid.flag();
+    }
     steps.push(step(
         P::Clone(bits),
         "one clone with all namespaces, the user namespace owning the rest",
@@ -158,6 +162,11 @@ fn birth(config: &Config, host: &Host, steps: &mut Vec<Step<ParentAction>>) {
         map_way(config, host)
             .map(|way| step(P::WriteMaps(way), "without a map the child is nobody")),
     );
+}
+
+/// Whether the child makes the time namespace: a maker without privilege may do so only in the new user namespace.
+fn clocks_by_child(config: &Config, host: &Host) -> bool {
+    config.namespaces.makes(Kind::Time) && !host.may_administer()
 }
 
 fn limits(config: &Config, steps: &mut Vec<Step<ParentAction>>) {
@@ -299,7 +308,10 @@ impl Child<'_> {
             );
         }
         let reborn = self.join();
-        let clocks = spaces.makes(Kind::Time) && !self.host.may_administer();
+        let clocks = clocks_by_child(self.config, self.host);
+        if clocks && spaces.makes(Kind::Pid) && !reborn {
+            self.namespace(N::Leave(Kind::Pid), "for the child that goes on");
+        }
         if clocks {
             self.namespace(
                 N::Leave(Kind::Time),
