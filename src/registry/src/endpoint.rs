@@ -24,7 +24,7 @@ const SYSTEM_ROOTS: [&str; 3] = [
 /// docker.io's own names.
 const HUB: &str = "registry-1.docker.io";
 const CONNECT: Duration = Duration::from_secs(30);
-/// A registry silent for this long has stalled: the request is tried again.
+/// See [`Settings::silence`].
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// How registries are reached: the daemon's options.
@@ -38,6 +38,8 @@ pub struct Settings {
     pub certs: Vec<PathBuf>,
     /// What this client calls itself.
     pub user_agent: String,
+    /// A registry silent for this long has stalled: the request fails and is tried again. None = 60 s.
+    pub silence: Option<Duration>,
 }
 
 /// One way to a registry.
@@ -139,14 +141,16 @@ impl Settings {
         } else {
             &self.user_agent
         };
+        let silence = self.silence.unwrap_or(SILENCE);
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .user_agent(user_agent)
             .tls_config(tls.build())
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .timeout_connect(Some(CONNECT))
-            .timeout_per_read(Some(SILENCE))
-            .timeout_per_write(Some(SILENCE))
+            .timeout_recv_response(Some(silence))
+            .timeout_per_read(Some(silence))
+            .timeout_per_write(Some(silence))
             .build();
         Ok(config.new_agent())
     }

@@ -181,3 +181,49 @@ fn a_mirror_without_the_image_is_passed_over() {
     .0
     .unwrap();
 }
+
+/// A registry that goes silent in the middle of a blob is given up after five attempts, in seconds here.
+#[test]
+fn a_stalled_registry_is_an_error() {
+    let tar = vec![0; 1024];
+    let inner = lying(tar.clone(), Digest::of(&tar), 1024);
+    let host = serve(move |line, head| {
+        let mut answer = inner(line, head);
+        if answer.body.len() == 1024 {
+            answer.head.push_str("\r\nContent-Length: 1024");
+            answer.body.truncate(10);
+            std::thread::sleep(std::time::Duration::from_millis(400));
+        }
+        answer
+    });
+    let dir = Dir::new();
+    let store = dir.store("s");
+    let settings = Settings {
+        silence: Some(std::time::Duration::from_millis(100)),
+        ..Settings::default()
+    };
+    let (cancel, told) = (
+        std::sync::atomic::AtomicBool::new(false),
+        std::sync::Mutex::new(0),
+    );
+    let sink = |progress: gantry_registry::Progress| {
+        if let gantry_registry::Progress::Of { status, .. } = progress
+            && status.starts_with("Retrying")
+        {
+            *told.lock().unwrap() += 1;
+            cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    };
+    let observer = gantry_registry::Observer::new(&sink, &cancel);
+    let options = gantry_registry::PullOptions::default();
+    let got = gantry_registry::pull(
+        &store,
+        &settings,
+        &rig::name(&format!("{host}/x:y")),
+        &options,
+        observer,
+    );
+    assert_eq!(got.unwrap_err().to_string(), "context canceled");
+    assert_eq!(*told.lock().unwrap(), 1);
+    assert_eq!(left_over(&dir), 0);
+}

@@ -37,7 +37,9 @@ impl Store {
         check.images()?;
         check.references()?;
         check.leftovers()?;
-        Ok(check.problems)
+        let problems = check.problems;
+        self.empty_trash()?;
+        Ok(problems)
     }
 }
 
@@ -161,7 +163,7 @@ impl Check<'_> {
         }
         for tree in trees {
             if !state.layers.values().any(|layer| layer.tree == tree) {
-                store.remove_tree(&tree)?;
+                store.remove_tree(&mut state, &tree)?;
             }
         }
         Ok(())
@@ -230,10 +232,11 @@ impl Check<'_> {
     }
 
     fn leftovers(&mut self) -> Result<()> {
-        let orphans = self.store.orphans(&self.store.state())?;
-        for path in orphans {
+        let store = self.store;
+        let mut state = store.state();
+        for path in store.orphans(&state)? {
             if self.repair {
-                self.store.remove_orphan(&path)?;
+                store.remove_orphan(&mut state, &path)?;
             }
             self.found(
                 format!("{}: no record names it", path.display()),

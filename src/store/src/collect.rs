@@ -84,8 +84,9 @@ impl Store {
             }
             collected.bytes += before.saturating_sub(self.layers_size());
         }
-        self.sweep(dry_run, &mut collected)?;
-        Ok(collected)
+        let swept = self.sweep(dry_run, &mut collected);
+        self.empty_trash()?;
+        swept.map(|()| collected)
     }
 
     fn candidates(&self, policy: &Policy<'_>, uses: &[Use]) -> Vec<Image> {
@@ -122,7 +123,7 @@ impl Store {
         for orphan in self.orphans(&state)? {
             collected.bytes += disk_bytes(&orphan)?;
             if !dry_run {
-                self.remove_orphan(&orphan)?;
+                self.remove_orphan(&mut state, &orphan)?;
             }
             collected.orphans.push(orphan);
         }
@@ -234,11 +235,12 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) fn remove_orphan(&self, path: &Path) -> Result<()> {
+    pub(crate) fn remove_orphan(&self, state: &mut State, path: &Path) -> Result<()> {
         if path.is_dir() && !path.is_symlink() {
             let away = self.path("tmp").join(durable::unique("removed"));
             fs::rename(path, &away).at("rename", path)?;
-            return durable::remove_tree(&away);
+            state.trash.push(away);
+            return Ok(());
         }
         durable::remove_file(path)
     }

@@ -87,8 +87,11 @@ impl Store {
             uses,
             done: Vec::new(),
         };
-        deletion.run(name, &id, options)?;
-        Ok(deletion.done)
+        let ran = deletion.run(name, &id, options);
+        let done = deletion.done;
+        drop(state);
+        self.empty_trash()?;
+        ran.map(|()| done)
     }
 }
 
@@ -284,28 +287,32 @@ impl Store {
             return Ok(false);
         };
         if !state.layers.values().any(|layer| layer.tree == record.tree) {
-            self.remove_tree(&record.tree)?;
+            self.remove_tree(state, &record.tree)?;
         }
-        self.remove_tree(&crate::rw::init_tree(Some(chain)))?;
+        self.remove_tree(state, &crate::rw::init_tree(Some(chain)))?;
         Ok(true)
     }
 
-    /// Removes a tree and its short name. The tree is renamed away first: half of one must never pass for a layer.
-    pub(crate) fn remove_tree(&self, tree: &str) -> Result<()> {
+    /// Takes a tree and its short name away, at once; its files go with [`Store::empty_trash`]. Renamed first: half of
+    /// one must never pass for a layer.
+    pub(crate) fn remove_tree(&self, state: &mut State, tree: &str) -> Result<()> {
         durable::remove_file(&self.path("l").join(crate::layer::short(tree)))?;
         let (from, to) = (
             self.path("trees").join(tree),
             self.path("tmp").join(durable::unique("removed")),
         );
         match std::fs::rename(&from, &to) {
-            Ok(()) => durable::remove_tree(&to),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(Error::Io {
-                step: "rename",
-                path: from,
-                source,
-            }),
+            Ok(()) => state.trash.push(to),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => {
+                return Err(Error::Io {
+                    step: "rename",
+                    path: from,
+                    source,
+                });
+            }
         }
+        Ok(())
     }
 }
 

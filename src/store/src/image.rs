@@ -286,6 +286,21 @@ impl Store {
         Ok(before)
     }
 
+    /// Remembers that an image is used now, to the hour: the policy of `collect` asks for no more.
+    pub(crate) fn touch(&self, id: &Digest) -> Result<()> {
+        let now = jiff::Timestamp::now().as_second();
+        let mut state = self.state();
+        let Some(record) = state
+            .images
+            .get_mut(id)
+            .filter(|record| now - record.last_used > 3600)
+        else {
+            return Ok(());
+        };
+        record.last_used = now;
+        durable::write_json(&self.image_path(id), record)
+    }
+
     /// Takes a name away; the image stays. Answers the image that had it.
     ///
     /// # Errors

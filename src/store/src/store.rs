@@ -60,6 +60,8 @@ pub(crate) struct State {
     pub(crate) leases: u32,
     /// Records that could not be read at open, for `check`.
     pub(crate) unreadable: Vec<String>,
+    /// Trees renamed away, to be removed without holding the tables: a large one takes seconds.
+    pub(crate) trash: Vec<PathBuf>,
 }
 
 impl Store {
@@ -132,6 +134,12 @@ impl Store {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // A panic while the tables were held leaves them as of the last record: every change goes to disk first.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes what was renamed away. The tables must not be held.
+    pub(crate) fn empty_trash(&self) -> Result<()> {
+        let trash = std::mem::take(&mut self.state().trash);
+        trash.iter().try_for_each(|path| durable::remove_tree(path))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -23,7 +23,7 @@ pub struct Space {
     pub downloads: u64,
     /// Work in progress.
     pub work: u64,
-    /// Everything that belongs to none of these: nothing, or somebody else put it there.
+    /// What is below the data root and not the store's: the engine's other rooms.
     pub other: u64,
 }
 

@@ -275,3 +275,54 @@ fn harmless(out: &str) -> Vec<Vec<(Entry, Vec<u8>)>> {
         vec![link(Kind::Symlink, "s", out), file("s/.wh.secret", "")],
     ]
 }
+
+/// Sparse files in the three forms tar has for them, made by tar itself.
+#[test]
+fn sparse_files_stay_sparse() {
+    if !rig::root() {
+        return;
+    }
+    let rig = Rig::new();
+    let work = rig.root.join("tmp/sparse");
+    fs::create_dir_all(&work).unwrap();
+    let hole = fs::File::create(work.join("hole")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&hole, b"begin", 0).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&hole, b"end", 5_000_000).unwrap();
+    let lease = rig.store.lease();
+    for format in [
+        &["--format=gnu"][..],
+        &["--format=pax", "--sparse-version=0.1"],
+        &["--format=pax", "--sparse-version=1.0"],
+    ] {
+        let out = std::process::Command::new("tar")
+            .args(format)
+            .args(["--sparse", "-cC"])
+            .arg(&work)
+            .arg("hole")
+            .output();
+        let Ok(out) = out else {
+            eprintln!("skipped: needs tar");
+            return;
+        };
+        let layer = rig
+            .store
+            .unpack(&lease, None, &out.stdout[..], None)
+            .unwrap();
+        let path = rig
+            .store
+            .layer_dirs(Some(&layer.chain_id))
+            .unwrap()
+            .remove(0)
+            .join("hole");
+        assert_eq!(
+            fs::read(&path).unwrap(),
+            fs::read(work.join("hole")).unwrap(),
+            "{format:?}"
+        );
+        assert!(fs::metadata(&path).unwrap().blocks() < 1000);
+        let mut again = Vec::new();
+        rig.store.write_layer(&layer.chain_id, &mut again).unwrap();
+        assert!(again == out.stdout, "{format:?}");
+    }
+    assert_eq!(rig.store.check(false).unwrap(), []);
+}

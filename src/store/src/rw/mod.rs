@@ -105,6 +105,9 @@ impl Store {
             Base::Image(image) => (Some(image.clone()), self.image(image)?.top().cloned()),
             Base::Chain(chain) => (None, chain.clone()),
         };
+        if let Some(image) = &image {
+            self.touch(image)?;
+        }
         let lower = self.stack(chain.as_ref())?;
         if init {
             self.make_init(chain.as_ref(), &lower)?;
