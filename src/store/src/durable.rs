@@ -60,6 +60,18 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     write_file(path, &bytes)
 }
 
+/// Replaces `path` by this value as JSON, atomically but not durably: a process killed leaves the old or the new one, a
+/// power cut may take both.
+pub(crate) fn write_json_unsynced<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let bytes = serde_json::to_vec(value)
+        .map_err(|e| Error::Corrupt(format!("record {} cannot be written: {e}", path.display())))?;
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let tmp = dir.join(format!(".{}", unique("write")));
+    fs::write(&tmp, bytes)
+        .and_then(|()| fs::rename(&tmp, path))
+        .at("write file", path)
+}
+
 /// Reads a JSON record; absent is `None`, unreadable is an error.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match fs::read(path) {

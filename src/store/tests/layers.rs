@@ -326,3 +326,29 @@ fn sparse_files_stay_sparse() {
     }
     assert_eq!(rig.store.check(false).unwrap(), []);
 }
+
+/// Mounted volatile it must come up again after its mount was lost, as it does under an engine that was killed.
+#[test]
+fn a_temporary_layer_can_be_mounted_again() {
+    let rig = Rig::new();
+    if !rig::root() || !rig.mounts() {
+        return;
+    }
+    let lease = rig.store.lease();
+    let tar = archive(&[file("f", "x")]);
+    let layer = rig.store.unpack(&lease, None, &tar[..], None).unwrap();
+    let base = Base::Chain(Some(layer.chain_id));
+    let rw = rig.store.create_temporary_rw("t", &base, true).unwrap();
+    for round in 0..3 {
+        let merged = rw.mount().unwrap();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let line = mounts
+            .lines()
+            .find(|line| line.contains(merged.to_str().unwrap()))
+            .unwrap();
+        assert!(line.contains("volatile"), "{line}");
+        fs::write(merged.join(format!("n{round}")), "n").unwrap();
+        assert_eq!(fs::read_dir(&merged).unwrap().count(), round + 7);
+        rw.unmount().unwrap();
+    }
+}

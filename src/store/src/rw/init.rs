@@ -11,7 +11,6 @@ use crate::beneath::{self, Links};
 use crate::digest::Digest;
 use crate::durable::{self, Scratch};
 use crate::error::{At, Result};
-use crate::layer::sync_tree;
 use crate::place::{self, Owner};
 use crate::stack::Stack;
 use crate::store::Store;
@@ -59,7 +58,7 @@ impl Store {
                 symlink(target, fs.join(path)).at("link", fs.join(path))?;
             }
         }
-        sync_tree(scratch.path(), 16)?;
+        // Not synced: names and empty files only, which a journal keeps in order with the rename below.
         let guard = self.state();
         let placed = self.place_tree(scratch, &name);
         drop(guard);

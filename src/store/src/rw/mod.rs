@@ -28,6 +28,9 @@ pub(crate) struct RwRecord {
     pub(crate) chain: Option<Digest>,
     /// True with docker's files for mounts between the layers and this one.
     pub(crate) init: bool,
+    /// True where nothing of it is to outlive the boot.
+    #[serde(default)]
+    pub(crate) temporary: bool,
 }
 
 #[derive(Debug, Default)]
@@ -93,9 +96,25 @@ impl Store {
     /// Makes a container's layer. With `init` the places docker mounts over (`/etc/hosts`, `/dev/console`, …) are there
     /// below it, so that they never show in its diff.
     ///
+    /// A killed process loses nothing of it; a power cut may take what was made in the seconds before, as it may take
+    /// what containers write.
+    ///
     /// # Errors
     /// The id is taken or is no name; no such image or layer; the disk's.
     pub fn create_rw(&self, id: &str, base: &Base, init: bool) -> Result<RwLayer> {
+        self.make_rw(id, base, init, false)
+    }
+
+    /// As [`Store::create_rw`] for what is thrown away or committed soon: a container run with `--rm`, a build's step.
+    /// It is mounted `volatile` (Linux 5.10): nothing in it waits for the disk, fsync included.
+    ///
+    /// # Errors
+    /// As [`Store::create_rw`].
+    pub fn create_temporary_rw(&self, id: &str, base: &Base, init: bool) -> Result<RwLayer> {
+        self.make_rw(id, base, init, true)
+    }
+
+    fn make_rw(&self, id: &str, base: &Base, init: bool, temporary: bool) -> Result<RwLayer> {
         if id.is_empty() || id.starts_with('.') || id.contains(['/', '\0']) {
             return Err(Error::Invalid(format!(
                 "container layer {id:?}: expected a name without slashes"
@@ -112,7 +131,12 @@ impl Store {
         if init {
             self.make_init(chain.as_ref(), &lower)?;
         }
-        let record = RwRecord { image, chain, init };
+        let record = RwRecord {
+            image,
+            chain,
+            init,
+            temporary,
+        };
         let rw = RwLayer {
             store: self.clone(),
             id: id.to_owned(),
@@ -233,8 +257,7 @@ impl RwLayer {
             init::inherit_root(&lower, &dir.join("merged"))?;
             crate::flatten::copy(&lower, &dir.join("merged"))?;
         }
-        durable::write_json(&dir.join("record.json"), record)?;
-        durable::sync_dir(&self.store.path("rw"))
+        durable::write_json_unsynced(&dir.join("record.json"), record)
     }
 
     /// Mounts it and answers where. Counted: one [`RwLayer::unmount`] for each. Found mounted after a restart, it stays.
@@ -255,7 +278,7 @@ impl RwLayer {
                 .iter()
                 .map(|tree| links.join(layer::short(tree)))
                 .collect();
-            mount::overlay(&lower, &self.dir())?;
+            mount::overlay(&lower, &self.dir(), record.temporary)?;
         }
         rw.mounts += 1;
         Ok(merged)

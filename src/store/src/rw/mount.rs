@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_string, fsmount, fsopen, move_mount,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
 use crate::durable::{self, Scratch};
@@ -32,7 +32,7 @@ pub(crate) fn probe(root: &Path) -> Result<Driver> {
     for name in ["lower", "upper", "work", "merged"] {
         durable::make_dir(&dir.join(name), 0o700)?;
     }
-    match overlay(&[dir.join("lower")], dir) {
+    match overlay(&[dir.join("lower")], dir, false) {
         Ok(()) => {
             unmount(&dir.join("merged"))?;
             Ok(Driver::Overlay)
@@ -45,14 +45,13 @@ pub(crate) fn probe(root: &Path) -> Result<Driver> {
 }
 
 /// Mounts `dir`/merged from `dir`/upper, `dir`/work and the lower layers, topmost first.
-pub(crate) fn overlay(lower: &[PathBuf], dir: &Path) -> Result<()> {
+pub(crate) fn overlay(lower: &[PathBuf], dir: &Path, volatile: bool) -> Result<()> {
     if lower.len() > LAYERS_MAX {
         return Err(Error::Unsupported(format!(
             "{} layers: overlayfs stacks at most {LAYERS_MAX}",
             lower.len()
         )));
     }
-    let empty = dir.join("merged");
     // overlayfs wants one lower directory at least; an image without layers gets an empty one.
     let none = [dir.join("empty")];
     let lower = if lower.is_empty() {
@@ -61,14 +60,18 @@ pub(crate) fn overlay(lower: &[PathBuf], dir: &Path) -> Result<()> {
     } else {
         lower
     };
-    match by_fd(lower, dir) {
-        Ok(()) => Ok(()),
+    if volatile {
+        // Left by a mount that never was undone, it forbids the next one; what is lost with the boot is lost anyway.
+        durable::remove_tree(&dir.join("work/work/incompat"))?;
+    }
+    match by_fd(lower, dir, volatile) {
+        Err(Errno::INVAL) if volatile => overlay(lower, dir, false),
         Err(Errno::NOSYS | Errno::INVAL) => by_string(lower, dir),
-        Err(errno) => Err(errno).at("mount overlay at", empty),
+        other => other.at("mount overlay at", dir.join("merged")),
     }
 }
 
-fn by_fd(lower: &[PathBuf], dir: &Path) -> rustix::io::Result<()> {
+fn by_fd(lower: &[PathBuf], dir: &Path, volatile: bool) -> rustix::io::Result<()> {
     let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&fs, "source", "overlay")?;
     for path in lower {
@@ -78,6 +81,9 @@ fn by_fd(lower: &[PathBuf], dir: &Path) -> rustix::io::Result<()> {
     fsconfig_set_string(&fs, "workdir", dir.join("work"))?;
     for (key, value) in PLAIN {
         fsconfig_set_string(&fs, key, value)?;
+    }
+    if volatile {
+        fsconfig_set_flag(&fs, "volatile")?;
     }
     fsconfig_create(&fs)?;
     let mount = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
