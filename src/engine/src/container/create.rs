@@ -170,8 +170,12 @@ impl Engine {
         let places = self.places(&record.id);
         std::fs::create_dir_all(&places.home)
             .map_err(|e| Error::kernel(places.home.display(), e))?;
-        self.store
-            .create_rw(&record.id, &Base::Image(image.clone()), true)?;
+        let base = Base::Image(image.clone());
+        if record.host.auto_remove {
+            self.store.create_temporary_rw(&record.id, &base, true)?;
+        } else {
+            self.store.create_rw(&record.id, &base, true)?;
+        }
         record.save(&places.home)?;
         record.save_state(&places.home)?;
         self.containers

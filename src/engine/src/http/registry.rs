@@ -47,6 +47,7 @@ impl Engine {
                 .map(Into::into)
                 .into(),
             user_agent: concat!("gantry/", env!("CARGO_PKG_VERSION")).into(),
+            ..Settings::default()
         }
     }
 }
