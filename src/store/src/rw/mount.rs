@@ -62,7 +62,7 @@ pub(crate) fn overlay(lower: &[PathBuf], dir: &Path, volatile: bool) -> Result<(
     };
     if volatile {
         // Left by a mount that never was undone, it forbids the next one; what is lost with the boot is lost anyway.
-        durable::remove_tree(&dir.join("work/work/incompat"))?;
+        durable::remove_tree(&dir.join("work").join("work").join("incompat"))?;
     }
     match by_fd(lower, dir, volatile) {
         Err(Errno::INVAL) if volatile => overlay(lower, dir, false),
