@@ -67,7 +67,7 @@ pub struct Flags {
     #[arg(long, value_name = "PATH")]
     pub monitor: Option<PathBuf>,
     /// Leave after this many seconds in which no container ran and nobody asked.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60")]
     pub idle_exit: Option<u64>,
     /// Log more.
     #[arg(short = 'D', long)]

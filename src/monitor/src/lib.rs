@@ -8,6 +8,7 @@ mod cgroup;
 mod client;
 mod ends;
 pub mod error;
+pub mod init;
 mod jobs;
 pub mod jsonlog;
 mod process;

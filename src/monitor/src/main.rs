@@ -1,10 +1,15 @@
 //! `gantry-monitor DIRECTORY`: runs the container described by `DIRECTORY/monitor.json` until it ends.
+//! Called as `docker-init -- PROGRAM…` it is a container's first process instead (`--init`).
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    if called.as_deref().and_then(std::path::Path::file_name) == Some("docker-init".as_ref()) {
+        return gantry_monitor::init::run(std::env::args_os().skip(1));
+    }
     let mut arguments = std::env::args_os().skip(1);
     let (Some(directory), None) = (arguments.next(), arguments.next()) else {
         eprintln!("gantry-monitor: expected one argument: the directory that holds monitor.json");

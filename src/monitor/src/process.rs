@@ -107,13 +107,15 @@ pub fn run(directory: &Path) -> Result<()> {
 impl Monitor {
     fn create(&mut self) -> Result<()> {
         let bundle = std::env::current_dir().map_err(|e| Error::kernel("working directory", e))?;
+        // Absolute, because not every runtime reads it where it was called.
+        let pid_file = bundle.join(PID_FILE).to_string_lossy().into_owned();
         let bundle = bundle.to_string_lossy().into_owned();
         let mut arguments = vec![
             "create",
             "--bundle",
             bundle.as_str(),
             "--pid-file",
-            PID_FILE,
+            pid_file.as_str(),
         ];
         let (session, stdio) = if self.setup.tty {
             arguments.extend(["--console-socket", "console.sock"]);

@@ -1,7 +1,5 @@
 //! What clients ask, and what they type.
 
-use std::path::PathBuf;
-
 use nix::poll::PollFlags;
 
 use crate::client::Client;
@@ -168,7 +166,8 @@ impl Monitor {
         } else {
             Session::piped(id, streams.stdin)
         };
-        let pid_file = PathBuf::from(format!("exec-{number}.pid"));
+        let directory = std::env::current_dir().unwrap_or_default();
+        let pid_file = directory.join(format!("exec-{number}.pid"));
         let console = format!("console-{number}.sock");
         let (process, pid_text) = (
             process.to_string_lossy().into_owned(),

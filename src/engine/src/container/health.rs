@@ -15,6 +15,9 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::monitor;
 
+/// Annotation that has an unhealthy container restarted.
+const RESTART: &str = "gantry.restart-unhealthy";
+
 /// docker's defaults.
 const INTERVAL: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -204,7 +207,13 @@ impl Engine {
         ))
     }
 
-    fn note(&self, container: &Container, probe: Probe, settings: &Healthcheck, in_grace: bool) {
+    fn note(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        probe: Probe,
+        settings: &Healthcheck,
+        in_grace: bool,
+    ) {
         let retries = if settings.retries == 0 {
             RETRIES
         } else {
@@ -247,6 +256,21 @@ impl Engine {
             .unwrap_or_default();
         if now != before {
             self.container_event(&view, &format!("health_status: {now}"), &[]);
+            if now == "unhealthy"
+                && view
+                    .host
+                    .annotations
+                    .get(RESTART)
+                    .is_some_and(|wish| wish == "true")
+            {
+                let (engine, container) = (self.clone(), container.clone());
+                // Apart from this task, which the container's end aborts.
+                tokio::spawn(async move {
+                    if let Err(error) = engine.restart_container(&container, "", None).await {
+                        tracing::warn!("container {}: restart: {error}", container.id);
+                    }
+                });
+            }
         }
     }
 }

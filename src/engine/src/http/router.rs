@@ -22,6 +22,7 @@ pub async fn route(call: Call, verb: &str, parts: &[&str]) -> Answer {
         ("GET", ["system", "df"]) => stats::df(&call).await,
         ("POST", ["build"]) => build::build(call).await,
         ("POST", ["build", "prune"]) => build::prune(&call).await,
+        ("POST", ["system", "check"]) => stats::check(&call).await,
         ("POST", ["auth"]) => registry::auth(call).await,
         ("POST", ["commit"]) => archive::commit(call).await,
         ("GET", ["distribution", name @ .., "json"]) => {

@@ -110,3 +110,26 @@ impl crate::Engine {
         self.volumes.all().into_iter().map(view).collect()
     }
 }
+
+/// `POST /system/check`: ours, for `system check [--repair]`.
+pub async fn check(call: &Call) -> Answer {
+    if call.query.flag("quick") {
+        return Err(Error::unsupported(
+            "quick: this engine verifies everything or nothing",
+        ));
+    }
+    let repair = call.query.flag("repair");
+    let engine = call.engine.clone();
+    let found = blocking(move || Ok(engine.store.check(repair)?)).await?;
+    let problems: Vec<serde_json::Value> = found
+        .into_iter()
+        .map(|problem| {
+            let why = problem
+                .remedy
+                .unwrap_or("nothing can be done about it here");
+            let repaired = repair && problem.remedy.is_some();
+            serde_json::json!({"What": problem.what, "Why": why, "Repaired": repaired})
+        })
+        .collect();
+    answer::ok(&serde_json::json!({ "Problems": problems }))
+}
