@@ -348,15 +348,14 @@ pub async fn distribution(call: Call, name: &str) -> Answer {
 /// `GET /distribution/{name}/tags`: ours, for `search --tags`.
 pub async fn tags(call: Call, name: &str) -> Answer {
     let reference = Reference::parse(name)?;
+    let shown = reference.familiar_name();
     let (engine, credentials) = (call.engine.clone(), credentials(&call));
     let found = blocking(move || {
-        Ok(gantry_registry::tags(
-            &engine.registry_settings(),
-            &reference,
-            &credentials,
-        )?)
+        let settings = engine.registry_settings();
+        Ok(gantry_registry::tags(&settings, &reference, &credentials)?)
     });
-    answer::ok(&found.await?)
+    let tags = Some(found.await?);
+    answer::ok(&gantry_api::image::search::Tags { name: shown, tags })
 }
 
 #[cfg(test)]
