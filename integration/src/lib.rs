@@ -1,5 +1,7 @@
 //! Where the black-box tests find what they test: every binary by path, nothing of `src/` linked.
 
+pub mod engine;
+
 use std::path::{Path, PathBuf};
 
 /// The binary `name` under test: `$KEEL_BIN`-style variable of that name, else what `hack/build` left in `target/bin`.
