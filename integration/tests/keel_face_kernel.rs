@@ -204,7 +204,8 @@ fn mounts_come_and_go_in_a_running_container() {
     fs::write(bundle.base.join("list.json"), list).unwrap();
     let added = bundle.keel("mounts add c list.json");
     let script = "cat /tmp/file; echo x > /tmp/file; busybox grep added /proc/self/mounts";
-    let seen = bundle.keel(&format!("exec c sh -c {}", script.replace(' ', "${IFS}")));
+    fs::write(bundle.base.join("rootfs/probe"), script).unwrap();
+    let seen = bundle.keel("exec c sh /probe");
     let removed = bundle.keel("mounts remove c list.json");
     let gone = bundle.keel("exec c cat /tmp/file");
     let again = bundle.keel("mounts remove c list.json");
