@@ -1,6 +1,7 @@
 //! keel, a low-level OCI runtime: spec → `Config` → `Plan` → init. One shot, one thread, no async.
 
 pub mod cgroups;
+pub mod checkpoint;
 pub mod cli;
 pub mod compat;
 pub mod config;

@@ -29,7 +29,7 @@ pub use verbs::*;
 pub const SPEC_VERSION: &str = "1.3.0";
 
 /// Whether this build can checkpoint and restore.
-pub const CAN_CHECKPOINT: bool = false;
+pub const CAN_CHECKPOINT: bool = true;
 
 /// run containers as the Open Container Initiative specifies them
 ///
@@ -180,7 +180,7 @@ impl Reader {
         };
         let found = self.words(verb, argv, &table)?;
         if found.help || found.version {
-            return Ok(Command::Help(self.help(Some(verb))));
+            return self.help_of(verb);
         }
         let line = canonical(command, &found);
         let matches = Program::command().args_override_self(true);
@@ -252,7 +252,17 @@ impl Reader {
         if definition().find_subcommand(topic.as_ref()).is_none() {
             return Err(self.unknown(&topic));
         }
-        Ok(Command::Help(self.help(Some(&topic))))
+        self.help_of(&topic)
+    }
+
+    /// The help of a command. podman and CRI-O take the success of `checkpoint --help` for the ability to checkpoint.
+    fn help_of(&self, verb: &str) -> Result<Command, Box<Refusal>> {
+        if matches!(verb, "checkpoint" | "restore") && crate::checkpoint::program().is_none() {
+            return Err(self.plain(&format!(
+                "{verb}: not supported here: criu is not installed"
+            )));
+        }
+        Ok(Command::Help(self.help(Some(verb))))
     }
 
     fn unknown(&self, verb: &str) -> Box<Refusal> {

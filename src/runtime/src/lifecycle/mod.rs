@@ -3,6 +3,7 @@
 //! Undo is armed at the first acquisition and disarmed on the last line; teardown tries every step, is idempotent, and is
 //! the same for `delete` and for a `create` that failed.
 
+mod checkpoint;
 mod create;
 mod delete;
 mod dialogue;
@@ -18,6 +19,7 @@ mod pause;
 mod ps;
 mod query;
 mod relay;
+mod restore;
 mod seal;
 mod spaces;
 mod start;
@@ -32,6 +34,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::state::{Root, root};
 
+pub use checkpoint::checkpoint;
 pub use create::{create, run};
 pub use delete::delete;
 pub use events::events;
@@ -41,6 +44,7 @@ pub use mounts::mounts;
 pub use pause::{pause, resume};
 pub use ps::ps;
 pub use query::{list, plan, state};
+pub use restore::restore;
 pub use start::start;
 pub use update::update;
 
@@ -55,6 +59,8 @@ pub fn perform(invocation: &Invocation) -> Result<i32> {
     };
     match &invocation.command {
         Command::Run(verb) => return run(&context, verb),
+        Command::Restore(verb) => return restore(&context, verb),
+        Command::Checkpoint(verb) => checkpoint(&context, verb)?,
         Command::Exec(verb) => return exec(&context, verb),
         Command::Create(verb) => create(&context, verb)?,
         Command::Start(verb) => start(&context, verb)?,

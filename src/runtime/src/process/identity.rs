@@ -80,10 +80,14 @@ fn take(sets: crate::config::process::Capabilities) -> Result<()> {
 pub fn own_streams(uid: u32) -> Result<()> {
     let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let streams: [BorrowedFd<'_>; 3] = [input.as_fd(), output.as_fd(), error.as_fd()];
-    for stream in streams {
+    for (number, stream) in (0..).zip(streams) {
         let Ok(facts) = file::facts(stream) else {
             continue;
         };
+        if is_null(&facts) {
+            reopen_null(number)?;
+            continue;
+        }
         let terminal = facts.kind == Kind::CharacterDevice && facts.device.0 != 1;
         if facts.uid == uid || !(terminal || matches!(facts.kind, Kind::Fifo | Kind::Other)) {
             continue;
@@ -92,6 +96,24 @@ pub fn own_streams(uid: u32) -> Result<()> {
             Ok(()) | Err(Errno::PERM | Errno::ROFS | Errno::INVAL) => {}
             Err(errno) => return Err(Error::kernel("standard streams", "fchown", "", errno)),
         }
+    }
+    Ok(())
+}
+
+fn is_null(facts: &file::Facts) -> bool {
+    facts.kind == Kind::CharacterDevice && facts.device == (1, 3)
+}
+
+/// The host's null device is on a mount that the container does not have, which checkpoints trip over; the container's own
+/// takes its place, if it is one and not what an image put there (CVE-2026-88265).
+fn reopen_null(number: u32) -> Result<()> {
+    let Ok(null) = file::open_both(file::here(), c"/dev/null") else {
+        return Ok(());
+    };
+    let facts = file::facts(null.as_fd());
+    if facts.is_ok_and(|facts| is_null(&facts)) {
+        let step = || "standard streams".to_owned();
+        file::become_standard(null.as_fd(), number).step(step, "dup3")?;
     }
     Ok(())
 }

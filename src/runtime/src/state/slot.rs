@@ -11,6 +11,8 @@ use crate::compat;
 use crate::error::{Error, Kernelize, Result};
 
 const RECORD: &CStr = c"record.json";
+/// Where a restore shows CRIU the root as a mount.
+pub const CRIU_ROOT: &CStr = c"criu-root";
 const NEXT: &CStr = c"record.next";
 const GATE: &CStr = c"gate";
 const ANSWER: &CStr = c"answer";
@@ -142,7 +144,11 @@ impl Slot {
                 Err(errno) => return Err(Error::kernel(self.step(), "unlinkat", "", errno)),
             }
         }
-        Ok(())
+        // Of a restore that was killed; what was mounted there went with its namespace.
+        match file::remove_directory(self.directory.as_fd(), CRIU_ROOT) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Error::kernel(self.step(), "unlinkat", "", errno)),
+        }
     }
 }
 
