@@ -239,10 +239,14 @@ pub fn hosts(records: &[(IpAddr, String)], sixth: bool) -> String {
 /// The names on the hosts line of the container itself: its full name and short name if it has a domain, else the one name.
 #[must_use]
 pub fn own_names(hostname: &str, domain: &str) -> String {
-    match (domain, hostname.split_once('.')) {
-        ("", Some((short, _))) => format!("{hostname} {short}"),
-        ("", None) => hostname.to_string(),
-        (domain, _) => format!("{hostname}.{domain} {hostname}"),
+    let full = if domain.is_empty() {
+        hostname.to_string()
+    } else {
+        format!("{hostname}.{domain}")
+    };
+    match full.split_once('.') {
+        Some((short, _)) => format!("{full} {short}"),
+        None => full,
     }
 }
 
@@ -310,5 +314,6 @@ mod tests {
         assert!(text.ends_with("ff02::2\tip6-allrouters\n1.2.3.4\tx\n172.18.0.2\th\n"));
         assert_eq!(own_names("web", "ex.com"), "web.ex.com web");
         assert_eq!(own_names("web.ex.com", ""), "web.ex.com web");
+        assert_eq!(own_names("a.b.c", "d.e"), "a.b.c.d.e a");
     }
 }

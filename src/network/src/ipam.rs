@@ -87,6 +87,12 @@ impl Wish {
                 .first_free(range.unwrap_or(subnet))
                 .ok_or_else(|| full(subnet))?,
         };
+        if pool.unusable(pool.gateway) {
+            let gateway = pool.gateway;
+            return Err(Error::Taken(format!(
+                "failed to allocate gateway ({gateway}): Address already in use"
+            )));
+        }
         pool.restore();
         Ok(pool)
     }

@@ -282,7 +282,7 @@ fn ports(client: &mut Client, host: &Namespace, container: &Namespace) -> Result
         .to_string();
     assert_eq!(
         text,
-        "failed to bind host port 0.0.0.0:8085/tcp: address already in use"
+        "failed to bind host port for 0.0.0.0:8085:10.1.0.2:80/tcp: address already in use"
     );
     drop(squatter);
 

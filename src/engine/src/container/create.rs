@@ -155,7 +155,7 @@ impl Engine {
             host.resources.oom_kill_disable = Some(false);
         }
         check_config(config)?;
-        let mut warnings = Vec::new();
+        let mut warnings = self.settle_network(config, host)?;
         if host.resources.oom_kill_disable == Some(true) && host.resources.memory == 0 {
             warnings.push(
                 "OOM killer is disabled for the container, but no memory limit is set, this can result in the system \

@@ -46,12 +46,13 @@ pub fn plan(engine: &Engine, config: &Config, host: &HostConfig) -> Result<Vec<M
         put(&mut all, mount);
     }
     for path in config.volumes.iter().flat_map(|set| set.keys()) {
-        let destination = clean(path)?;
+        let destination = clean(&format!("/{path}"))?;
         if !all
             .iter()
             .any(|mount| mount.point.destination == destination)
         {
             let mut mount = volume("", &destination, &host.volume_driver);
+            mount.point.mode.clear();
             mount.anonymous = true;
             all.push(mount);
         }
@@ -107,7 +108,7 @@ fn clean(path: &str) -> Result<String> {
     }
     if parts.is_empty() {
         return Err(Error::invalid(
-            "invalid volume specification: destination can't be '/'",
+            "invalid specification: destination can't be '/'",
         ));
     }
     Ok(format!("/{}", parts.join("/")))
@@ -125,7 +126,16 @@ fn bind(text: &str, driver: &str) -> Result<Mounted> {
     if source.is_empty() {
         return Err(refuse(""));
     }
-    let destination = clean(destination).map_err(|error| refuse(&format!(": {error}")))?;
+    let kind = if source.starts_with('/') {
+        "bind"
+    } else {
+        "volume"
+    };
+    let destination = clean(destination).map_err(|error| {
+        refuse(&format!(
+            ": invalid mount config for type \"{kind}\": {error}"
+        ))
+    })?;
     let mut mount = if source.starts_with('/') {
         Mounted {
             point: MountPoint {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gantry_api::container::inspect::NetworkSettings;
+use gantry_api::container::{Config, HostConfig};
 use gantry_api::word::Map;
 
 use super::record::{Places, Record};
@@ -41,12 +42,16 @@ impl Engine {
     }
 
     fn join_container(&self, other: &str, places: &Places) -> Result<Joined> {
-        let target = self.containers.find(other)?;
+        let joining = |error: Error| Error {
+            message: format!("joining network namespace of container: {error}"),
+            ..error
+        };
+        let target = self.containers.find(other).map_err(joining)?;
         let view = target.view();
         if !view.state.lives() {
+            let (name, phase) = (view.short_name(), view.state.phase.word());
             return Err(Error::conflict(format!(
-                "cannot join network namespace of a non running container: {}",
-                view.id
+                "cannot join network namespace of a non running container: container {name} is {phase}"
             )));
         }
         for name in ["hosts", "resolv.conf", "hostname"] {
@@ -73,6 +78,11 @@ impl Engine {
     /// The kernel's; what could be taken down is.
     pub fn leave_networks(&self, container: &Container) -> Result<()> {
         let record = container.view();
+        let known = self
+            .networks
+            .settings_of(&record.id)
+            .and_then(|settings| settings.networks)
+            .unwrap_or_default();
         let left = self.networks.detach(&record.id)?;
         if left.is_empty() {
             return Ok(());
@@ -84,12 +94,96 @@ impl Engine {
             for (id, name, _) in &left {
                 if let Some(endpoint) = record.endpoints.get_mut(name) {
                     endpoint.network_id.clone_from(id);
+                    endpoint.dns_names = known.get(name).and_then(|was| was.dns_names.clone());
                 }
             }
         });
-        let wish = Wish::read(&container.view(), container.places.home.clone())?;
-        let settings = self.networks.at_rest(&wish);
+        let settings = at_rest(&container.view());
         container.change_state(|state: &mut record::State| state.network = settings)
+    }
+
+    /// Settles what the network mode decides of a new container, and gives docker's warnings.
+    ///
+    /// # Errors
+    /// Docker's texts for options that a shared namespace excludes, and for links to nobody.
+    pub fn settle_network(&self, config: &mut Config, host: &HostConfig) -> Result<Vec<String>> {
+        for (other, _) in links(host) {
+            // Not the 404 of the search: a client would take that for a missing image.
+            self.containers.find(&other).map_err(|error| {
+                Error::invalid(format!("could not get container for {other}: {error}"))
+            })?;
+        }
+        let published = host
+            .port_bindings
+            .as_ref()
+            .is_some_and(|ports| !ports.is_empty());
+        if host.network_mode == "host" && published {
+            return Ok(vec![
+                "Published ports are discarded when using host network mode".to_owned(),
+            ]);
+        }
+        let Some(other) = wish::shared_with(&host.network_mode) else {
+            return Ok(Vec::new());
+        };
+        let given = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
+        for (there, what) in [
+            (!config.hostname.is_empty(), "hostname and the network mode"),
+            (
+                given(&host.links),
+                "container type network can't be used with links. This would result in undefined behavior",
+            ),
+            (given(&host.dns), "dns and the network mode"),
+            (
+                given(&host.extra_hosts),
+                "custom host-to-IP mapping and the network mode",
+            ),
+            (
+                !config.mac_address.is_empty(),
+                "mac-address and the network mode",
+            ),
+            (
+                published || host.publish_all_ports,
+                "port publishing and the container type network mode",
+            ),
+        ] {
+            if there {
+                return Err(Error::invalid(format!("conflicting options: {what}")));
+            }
+        }
+        // The host name is the other container's; if that is gone, the start will say so.
+        if let Ok(target) = self.containers.find(other) {
+            config.hostname.clone_from(&target.view().config.hostname);
+        }
+        Ok(Vec::new())
+    }
+
+    /// The variables that tell a container of the ones it is linked to on the default bridge.
+    #[must_use]
+    pub fn link_environment(&self, record: &Record) -> Vec<String> {
+        let on_bridge = wish::mode(&record.host.network_mode) == "bridge";
+        let linked = links(&record.host).into_iter().filter(|_| on_bridge);
+        linked
+            .filter_map(|(other, alias)| {
+                Some(variables(
+                    record,
+                    &self.containers.find(&other).ok()?.view(),
+                    &alias,
+                ))
+            })
+            .flatten()
+            .collect()
+    }
+
+    /// Gives a running container its new name on its networks: two small messages to the network server.
+    ///
+    /// # Errors
+    /// The network room's.
+    pub fn rename_on_networks(&self, container: &Container) -> Result<()> {
+        let wish = Wish::read(&container.view(), container.places.home.clone())?;
+        match self.networks.rename(&wish)? {
+            Some(settings) => container.change_state(|state| state.network = settings),
+            None => Ok(()),
+        }
     }
 
     /// Tells the world what happened to a network.
@@ -110,6 +204,69 @@ impl Engine {
             attributes.insert("container".to_owned(), container.to_owned());
         }
         self.events.emit("network", action, id, attributes);
+    }
+}
+
+/// `--link` as container and alias.
+fn links(host: &HostConfig) -> Vec<(String, String)> {
+    let split = |link: &String| {
+        let (container, alias) = link.split_once(':').unwrap_or((link, link));
+        (
+            container.trim_start_matches('/').to_owned(),
+            alias.rsplit('/').next().unwrap_or(alias).to_owned(),
+        )
+    };
+    host.links.iter().flatten().map(split).collect()
+}
+
+fn variables(own: &Record, other: &Record, alias: &str) -> Vec<String> {
+    let prefix = alias.to_uppercase().replace('-', "_");
+    let networks = other.state.network.networks.iter().flatten();
+    let address = networks
+        .filter(|(name, _)| *name == "bridge")
+        .map(|(_, e)| e.ip_address.clone())
+        .next()
+        .unwrap_or_default();
+    let bound = other
+        .host
+        .port_bindings
+        .iter()
+        .flat_map(|ports| ports.keys());
+    let ports: std::collections::BTreeSet<(u16, String)> = bound
+        .chain(other.config.exposed_ports.keys())
+        .filter_map(|key| {
+            let (number, protocol) = key.split_once('/').unwrap_or((key, "tcp"));
+            Some((number.parse().ok()?, protocol.to_owned()))
+        })
+        .collect();
+    let mut all = vec![format!("{prefix}_NAME={}/{alias}", own.name)];
+    if let Some((number, protocol)) = ports.first() {
+        all.push(format!("{prefix}_PORT={protocol}://{address}:{number}"));
+    }
+    for (number, protocol) in &ports {
+        let port = format!("{prefix}_PORT_{number}_{}", protocol.to_uppercase());
+        all.push(format!("{port}={protocol}://{address}:{number}"));
+        all.push(format!("{port}_ADDR={address}"));
+        all.push(format!("{port}_PORT={number}"));
+        all.push(format!("{port}_PROTO={protocol}"));
+    }
+    let told = other
+        .config
+        .env
+        .iter()
+        .flatten()
+        .filter(|entry| !entry.starts_with("PATH=") && !entry.starts_with("HOME="));
+    all.extend(told.map(|entry| format!("{prefix}_ENV_{entry}")));
+    all
+}
+
+/// What `inspect` shows of a container that does not run: its wishes, and the networks it was on last.
+#[must_use]
+pub fn at_rest(record: &Record) -> NetworkSettings {
+    NetworkSettings {
+        ports: Some(std::collections::BTreeMap::new()),
+        networks: Some(record.endpoints.clone()),
+        ..NetworkSettings::default()
     }
 }
 

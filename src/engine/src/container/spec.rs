@@ -26,6 +26,8 @@ pub struct Surroundings {
     pub joined: Vec<(&'static str, PathBuf)>,
     /// Mounts beyond the fixed ones, in order.
     pub mounts: Vec<Value>,
+    /// Variables that tell of linked containers; the container's own override them.
+    pub environment: Vec<String>,
     /// The program of `--init` on the host.
     pub init: Option<PathBuf>,
     /// The cgroup of the container.
@@ -82,7 +84,7 @@ pub fn write(record: &Record, around: &Surroundings) -> Result<Value> {
     let mut process = process(
         &user,
         &args,
-        &environment(record),
+        &variables(record, &around.environment),
         &config.working_dir,
         &capabilities,
     );
@@ -135,6 +137,19 @@ pub fn process(
         "cwd": if cwd.is_empty() { "/" } else { cwd },
         "capabilities": {"bounding": capabilities, "effective": held, "permitted": held},
     })
+}
+
+/// The container's environment with what tells of linked containers, which its own variables override.
+fn variables(record: &Record, linked: &[String]) -> Vec<String> {
+    let mut all = environment(record);
+    let name = |entry: &String| entry.split('=').next().map(str::to_owned);
+    let new: Vec<String> = linked
+        .iter()
+        .filter(|entry| !all.iter().any(|own| name(own) == name(entry)))
+        .cloned()
+        .collect();
+    all.extend(new);
+    all
 }
 
 /// docker's order: its own variables first, the container's replace or follow.

@@ -121,6 +121,7 @@ impl Engine {
             root,
             network: joined.namespace,
             joined: self.joined_namespaces(&record)?,
+            environment: self.link_environment(&record),
             init: self.init_program(&record)?,
             cgroup: self.cgroup(&record),
             unified: self.machine.unified,

@@ -93,6 +93,7 @@ impl Engine {
             return Err(error);
         }
         self.containers.release(&old);
+        self.rename_on_networks(container)?;
         self.container_event(&container.view(), "rename", &[("oldName", old)]);
         Ok(())
     }

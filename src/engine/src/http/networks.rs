@@ -14,6 +14,7 @@ use super::router::{no_content, nowhere};
 use crate::Engine;
 use crate::clock;
 use crate::container::Container;
+use crate::container::network::at_rest;
 use crate::error::{Error, Result};
 use crate::events::has_label;
 use crate::network::connect::not_connected;
@@ -153,8 +154,8 @@ async fn prune(call: &Call) -> Answer {
 async fn connect(mut call: Call, name: &str) -> Answer {
     let request: ConnectRequest = call.json().await?;
     let engine = call.engine.clone();
-    let network = engine.networks.find(name)?;
     let container = engine.containers.find(&request.container)?;
+    let network = engine.networks.find(name)?;
     let _life = container.life.lock().await;
     let endpoint = request.endpoint_config.unwrap_or_default();
     let own = container.clone();
@@ -190,9 +191,10 @@ fn connect_now(
             "endpoint with name {name} already exists in network {network}"
         )));
     }
+    endpoint.dns_names = network.has_names().then(|| wish.names(&endpoint));
     let name = network.name.clone();
     container.change(|record| drop(record.endpoints.insert(name, endpoint)));
-    keep(engine, container)
+    keep(container)
 }
 
 /// `POST /networks/{id}/disconnect`.
@@ -233,18 +235,16 @@ fn disconnect_now(engine: &Arc<Engine>, container: &Container, network: &Record)
     }
     let name = network.name.clone();
     container.change(|record| drop(record.endpoints.remove(&name)));
-    keep(engine, container)
+    keep(container)
 }
 
 /// Puts changed endpoints on disk, and what `inspect` shows of a container at rest in line with them.
-fn keep(engine: &Arc<Engine>, container: &Container) -> Result<()> {
+fn keep(container: &Container) -> Result<()> {
     let record = container.view();
     record.save(&container.places.home)?;
     if record.state.lives() {
         return Ok(());
     }
-    let settings = engine
-        .networks
-        .at_rest(&Wish::read(&record, container.places.home.clone())?);
+    let settings = at_rest(&record);
     container.change_state(|state| state.network = settings)
 }

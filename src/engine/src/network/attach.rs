@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use gantry_api::container::inspect::NetworkSettings;
-use gantry_api::network::EndpointSettings;
+
 use gantry_network::netns::Namespace;
 use gantry_network::sandbox::{Attached, loopback, reroute};
 
@@ -39,6 +39,7 @@ impl Networks {
             id: names::id()?,
             container: wish.id.clone(),
             name: wish.name.clone(),
+            hostname: wish.hostname.clone(),
             ..Sandbox::default()
         };
         match self.build(&mut state, wish, &mut sandbox) {
@@ -83,21 +84,6 @@ impl Networks {
             ))
         };
         Ok(sandbox.ok_or_else(missing)?.namespace.clone())
-    }
-
-    /// What `inspect` shows of a container that does not run: its wishes, and the networks it was on last.
-    #[must_use]
-    pub fn at_rest(&self, wish: &Wish) -> NetworkSettings {
-        let state = self.lock();
-        let shown = |(name, endpoint): (&String, &EndpointSettings)| {
-            (name.clone(), state.at_rest(wish, name, endpoint))
-        };
-        let networks = wish.endpoints.iter().map(shown).collect();
-        NetworkSettings {
-            ports: Some(std::collections::BTreeMap::new()),
-            networks: Some(networks),
-            ..NetworkSettings::default()
-        }
     }
 
     /// What `inspect` shows of a running container.

@@ -86,9 +86,9 @@ impl Networks {
             .values()
             .find(|other| other.bridge == network.bridge);
         if let Some(other) = taken {
-            let (name, other) = (&network.bridge, &other.name);
+            let (id, bridge, other) = (&network.id, &network.bridge, &other.id);
             return Err(Error::denied(format!(
-                "bridge name {name:?} is used by network {other}"
+                "cannot create network {id} ({bridge}): conflicts with network {other} ({bridge}): networks have same bridge name"
             )));
         }
         record::save(&self.record_path(&network.id), network, true)?;
@@ -253,7 +253,10 @@ fn check_name(state: &State, name: &str) -> Result<()> {
             "operation is not permitted on predefined {name} network"
         )));
     }
-    if name.is_empty() || name.trim() != name {
+    if name.is_empty() {
+        return Err(Error::invalid("invalid name: name is empty"));
+    }
+    if name.trim() != name {
         return Err(Error::invalid(format!(
             "invalid network name: {name:?}: expected a name without blanks around it"
         )));

@@ -27,7 +27,7 @@ impl State {
     ) -> Result<Endpoint> {
         let mut endpoint = plain(network, wish)?;
         let settings = &endpoint.settings;
-        wish::check(network, settings)?;
+        wish::check(network, settings).map_err(|error| wish::unfit(&network.name, error))?;
         let ipam = settings.ipam_config.clone().unwrap_or_default();
         let pools = self
             .networks
@@ -190,8 +190,11 @@ impl State {
                 .values()
                 .find(|s| s.name == *other || s.container.starts_with(other))?;
             let address = on_bridge(known)?.addresses().next()?;
-            let short = known.container.get(..12).unwrap_or(&known.container);
-            Some((address, format!("{alias} {short} {}", known.name)))
+
+            Some((
+                address,
+                format!("{alias} {} {}", known.hostname, known.name),
+            ))
         };
         wish.links.iter().filter_map(line).collect()
     }
@@ -209,23 +212,5 @@ impl State {
             )
         };
         sandbox.endpoints.iter().map(network).collect()
-    }
-
-    pub(super) fn at_rest(
-        &self,
-        wish: &Wish,
-        name: &str,
-        endpoint: &EndpointSettings,
-    ) -> EndpointSettings {
-        let known = self
-            .networks
-            .values()
-            .find(|network| network.name == name && network.has_names());
-        let been = !endpoint.network_id.is_empty();
-        let dns_names = known.filter(|_| been).map(|_| wish.names(endpoint));
-        EndpointSettings {
-            dns_names,
-            ..endpoint.clone()
-        }
     }
 }

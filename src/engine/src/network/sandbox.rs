@@ -25,6 +25,9 @@ pub struct Sandbox {
     pub container: String,
     /// Its name without slash.
     pub name: String,
+    /// Its host name.
+    #[serde(default)]
+    pub hostname: String,
     /// Where its namespace is pinned; none for the host's.
     pub namespace: Option<PathBuf>,
     /// Its places on networks, in the order they were joined.
@@ -82,6 +85,15 @@ impl Endpoint {
             .find(|g| g.is_ipv4() == v4)
             .map(ToString::to_string)
             .unwrap_or_default()
+    }
+
+    /// Docker's order of a container's networks: highest priority first, then those with both families, then by name.
+    fn rank(&self) -> (i64, std::cmp::Reverse<usize>, &str) {
+        (
+            -self.settings.gw_priority,
+            std::cmp::Reverse(self.gateways.len()),
+            &self.network_name,
+        )
     }
 
     /// The addresses of the container here.
@@ -192,7 +204,8 @@ impl Sandbox {
         ports
     }
 
-    /// The endpoints that give the default routes, IPv4 and IPv6: highest priority first, then by network name.
+    /// The endpoints that give the default routes, IPv4 and IPv6: highest priority first, then
+    /// those with both families, then by network name.
     #[must_use]
     pub fn gateway_endpoints(&self) -> [Option<&Endpoint>; 2] {
         [true, false].map(|v4| {
@@ -200,7 +213,13 @@ impl Sandbox {
                 .endpoints
                 .iter()
                 .filter(|e| e.gateways.iter().any(|g| g.is_ipv4() == v4));
-            able.min_by_key(|e| (-e.settings.gw_priority, e.network_name.clone()))
+            able.min_by_key(|e| {
+                (
+                    -e.settings.gw_priority,
+                    std::cmp::Reverse(e.gateways.len()),
+                    e.network_name.clone(),
+                )
+            })
         })
     }
 
@@ -225,9 +244,10 @@ impl Sandbox {
     #[must_use]
     pub fn names(&self, outside: bool) -> Option<directory::Sandbox> {
         let namespace = self.namespace.clone()?;
-        let named = self
-            .endpoints
-            .iter()
+        let mut order: Vec<&Endpoint> = self.endpoints.iter().collect();
+        order.sort_by_key(|e| e.rank());
+        let named = order
+            .into_iter()
             .filter_map(|e| Some((e, e.names.clone()?)));
         let endpoints: Vec<directory::Endpoint> = named
             .map(|(e, names)| directory::Endpoint {

@@ -288,8 +288,7 @@ pub fn check(network: &Network, endpoint: &EndpointSettings) -> Result<()> {
             .join("\n"),
     };
     Err(Error::invalid(format!(
-        "invalid config for network {}: invalid endpoint settings:\n{list}",
-        network.name
+        "invalid endpoint settings:\n{list}"
     )))
 }
 
@@ -329,10 +328,19 @@ pub fn complete(record: &mut Record, find: &dyn Fn(&str) -> Option<Network>) -> 
     }
     for (name, endpoint) in &record.endpoints {
         if let Some(network) = find(name) {
-            check(&network, endpoint)?;
+            check(&network, endpoint).map_err(|error| unfit(name, error))?;
         }
     }
     Ok(())
+}
+
+/// A fault of an endpoint, with the network it was meant for.
+#[must_use]
+pub fn unfit(network: &str, error: Error) -> Error {
+    Error {
+        message: format!("invalid config for network {network}: {error}"),
+        ..error
+    }
 }
 
 /// Why a container on this network cannot be on another.

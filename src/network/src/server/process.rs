@@ -234,7 +234,14 @@ impl Server {
                 SocketAddr::new(*host, port),
                 SocketAddr::new(container, binding.container_port),
             )
-            .map_err(|error| refused(protocol, SocketAddr::new(*host, port), &error))?;
+            .map_err(|error| {
+                refused(
+                    protocol,
+                    SocketAddr::new(*host, port),
+                    SocketAddr::new(container, binding.container_port),
+                    &error,
+                )
+            })?;
             let container_port = binding.container_port;
             opened.push((
                 Publication {
@@ -251,7 +258,12 @@ impl Server {
     }
 }
 
-fn refused(protocol: Protocol, address: SocketAddr, error: &io::Error) -> Error {
+fn refused(
+    protocol: Protocol,
+    address: SocketAddr,
+    container: SocketAddr,
+    error: &io::Error,
+) -> Error {
     let name = match protocol {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
@@ -262,7 +274,9 @@ fn refused(protocol: Protocol, address: SocketAddr, error: &io::Error) -> Error 
         io::ErrorKind::AddrNotAvailable => "cannot assign requested address".into(),
         _ => error.to_string(),
     };
-    Error::Taken(format!("failed to bind host port {address}/{name}: {text}"))
+    Error::Taken(format!(
+        "failed to bind host port for {address}:{container}/{name}: {text}"
+    ))
 }
 
 /// Whether two addresses of a host cannot both have the port.
