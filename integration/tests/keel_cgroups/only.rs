@@ -9,6 +9,11 @@ use crate::stage::{Lane, Stage, check, said, same};
 /// All of them.
 pub const ALL: &[(Lane, &str, Case)] = &[
     (
+        Lane::V2,
+        "a_threaded_cgroup_is_named",
+        a_threaded_cgroup_is_named,
+    ),
+    (
         Lane::Host,
         "a_refused_update_changes_nothing",
         a_refused_update_changes_nothing,
@@ -182,6 +187,13 @@ fn controllers_that_are_missing_are_named(stage: &Stage) -> Result<(), Failed> {
 }
 
 fn unified_values(stage: &Stage) -> Result<(), Failed> {
+    if !std::path::Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists() {
+        integration::skip(
+            "unified_values",
+            "cgroup2 is not mounted at /sys/fs/cgroup/unified",
+        );
+        return Ok(());
+    }
     stage.change(|config| {
         config["linux"]["resources"]["unified"] = json!({"cgroup.max.descendants": "7"})
     })?;
@@ -207,4 +219,22 @@ fn a_cgroup_in_use_is_refused(stage: &Stage) -> Result<(), Failed> {
     )?;
     same(stage.status()?.as_str(), "running")?;
     stage.ok(&["exec", "ID", "true"]).map(drop)
+}
+
+fn a_threaded_cgroup_is_named(stage: &Stage) -> Result<(), Failed> {
+    let parent = std::path::Path::new("/sys/fs/cgroup/unified").join(&stage.id);
+    if !parent
+        .parent()
+        .is_some_and(|root| root.join("cgroup.procs").exists())
+    {
+        integration::skip(
+            "a_threaded_cgroup_is_named",
+            "cgroup2 is not mounted at /sys/fs/cgroup/unified",
+        );
+        return Ok(());
+    }
+    std::fs::create_dir(&parent)?;
+    std::fs::write(parent.join("cgroup.type"), "threaded")?;
+    stage.fails(&["create", "ID"], "mode; choose a cgroupsPath below")?;
+    check(!parent.join("c").exists(), || "the refused cgroup is left")
 }

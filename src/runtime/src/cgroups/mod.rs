@@ -186,6 +186,11 @@ impl Cgroup {
         self.target.as_ref().map(AsFd::as_fd)
     }
 
+    /// Why `clone3` into [`Self::clone_target`] failed, where that is the cgroup's doing.
+    pub fn refusal(&self, errno: Errno) -> Option<Error> {
+        v2::refusal(self.unified_only()?, errno)
+    }
+
     /// Moves process `pid` of the host's pid namespace in, into every hierarchy. With systemd, this is what starts the
     /// unit and sets the limits: a scope cannot be without a process.
     pub fn attach(&self, pid: i32) -> Result<()> {

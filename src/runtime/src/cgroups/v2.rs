@@ -103,13 +103,25 @@ pub fn open(dir: &Path) -> Result<OwnedFd> {
 
 /// Why a process could not enter `dir`.
 pub fn explain(dir: &Path, errno: Errno) -> Error {
-    let kind = dir::read(dir, "cgroup.type").unwrap_or_default();
-    if errno == Errno::OPNOTSUPP && kind != "domain" && !kind.is_empty() {
-        let text = format!(
-            "cannot enter cgroup {}: it is in {kind:?} mode; choose a cgroupsPath below a \"domain\" cgroup",
-            dir.display()
-        );
-        return Error::WrongState(text);
+    refusal(dir, errno)
+        .unwrap_or_else(|| failed("join cgroup", "write", &dir.join("cgroup.procs"), errno))
+}
+
+/// What the state of `dir` makes of `errno`: threaded cgroups take no processes, and neither do those whose children
+/// have controllers ("Threads" and "No Internal Process Constraint" of cgroup-v2.rst).
+pub fn refusal(dir: &Path, errno: Errno) -> Option<Error> {
+    let read = |file| dir::read(dir, file).unwrap_or_default();
+    let refuse = |what: String| {
+        let text = format!("cannot enter cgroup {}: {what}", dir.display());
+        Some(Error::WrongState(text))
+    };
+    match (errno, read("cgroup.type").as_str()) {
+        (Errno::OPNOTSUPP, kind) if kind != "domain" && !kind.is_empty() => refuse(format!(
+            "it is in {kind:?} mode; choose a cgroupsPath below a \"domain\" cgroup"
+        )),
+        (Errno::BUSY, _) if !read("cgroup.subtree_control").is_empty() => {
+            refuse("its children have controllers; choose another cgroupsPath".to_owned())
+        }
+        _ => None,
     }
-    failed("join cgroup", "write", &dir.join("cgroup.procs"), errno)
 }

@@ -287,7 +287,10 @@ impl Maker<'_> {
         });
         let (slot, ours) = not_for_child.take().ok_or_else(|| missing("slot"))?;
         self.slot = Some(slot);
-        let child = child.step(|| "init process".to_owned(), "clone3")?;
+        let child = child.map_err(|errno| {
+            let refused = self.cgroup.as_ref().and_then(|it| it.refusal(errno));
+            refused.unwrap_or_else(|| Error::kernel("init process", "clone3", "", errno))
+        })?;
         let listener = self.order.confinement.listener();
         let state = teardown::hook_state(config, self.order.id);
         self.dialogue = Some(Dialogue::new(ours, child, listener, state));
