@@ -152,7 +152,6 @@ impl Push<'_> {
         if let Some(there) = self.known(diff)? {
             return Ok(there);
         }
-        self.observer.of(id, "Pushing");
         let mut packed = self.store.pack_layer(chain)?;
         let descriptor = Descriptor {
             media_type: DOCKER_LAYER.to_owned(),

@@ -117,6 +117,18 @@ impl Store {
             .map_or(0, |record| record.last_used)
     }
 
+    /// Removes what a process left that was killed between content and record. Layers without an image stay for the
+    /// pull that will take them up.
+    pub(crate) fn sweep_orphans(&self) -> Result<()> {
+        let mut state = self.state();
+        for orphan in self.orphans(&state)? {
+            tracing::info!("{} was left behind and is removed", orphan.display());
+            self.remove_orphan(&mut state, &orphan)?;
+        }
+        drop(state);
+        self.empty_trash()
+    }
+
     /// Removes what no record names.
     fn sweep(&self, dry_run: bool, collected: &mut Collected) -> Result<()> {
         let mut state = self.state();

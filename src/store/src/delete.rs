@@ -289,6 +289,13 @@ impl Store {
         if !state.layers.values().any(|layer| layer.tree == record.tree) {
             self.remove_tree(state, &record.tree)?;
         }
+        if !state
+            .layers
+            .values()
+            .any(|layer| layer.diff_id == record.diff_id)
+        {
+            self.forget_sources(&record.diff_id)?;
+        }
         self.remove_tree(state, &crate::rw::init_tree(Some(chain)))?;
         Ok(true)
     }

@@ -31,6 +31,11 @@ impl Store {
         self.path("sources").join(format!("{}.json", diff.hex()))
     }
 
+    /// Forgets a layer that is here no more.
+    pub(crate) fn forget_sources(&self, diff: &Digest) -> Result<()> {
+        durable::remove_file(&self.sources_path(diff))
+    }
+
     /// Where the layer of this diffID was seen, newest first.
     ///
     /// # Errors

@@ -110,13 +110,18 @@ impl Store {
         state.layers = load(&root.join("layers"), &mut state.unreadable)?;
         state.images = load(&root.join("images"), &mut state.unreadable)?;
         state.rw = crate::rw::load(&root, &mut state.unreadable)?;
-        Ok(Store(Arc::new(Inner {
+        let store = Store(Arc::new(Inner {
             root,
             driver,
             _lock: lock,
             state: Mutex::new(state),
             busy: crate::ingest::Busy::default(),
-        })))
+        }));
+        // With an unreadable record, what it named would pass for left behind: that is for `check` to tell apart.
+        if store.state().unreadable.is_empty() {
+            store.sweep_orphans()?;
+        }
+        Ok(store)
     }
 
     /// Where it is.

@@ -431,7 +431,7 @@ impl Scratch {
         let id = format!("build-{}-{name}", solve.request.id);
         let rw = solve
             .store
-            .create_rw(&id, &Base::Chain(chain), false)
+            .create_temporary_rw(&id, &Base::Chain(chain), false)
             .map_err(|error| error.to_string())?;
         match rw.mount() {
             Ok(root) => Ok(Self { rw, root }),

@@ -336,6 +336,8 @@ fn remove_whole(engine: &Engine, image: &Image, report: &mut PruneReport) {
     } else {
         image.tags.clone()
     };
+    // Layers that other images have too stay.
+    let own = engine.store.own_size(image);
     for name in names {
         let options = DeleteOptions {
             force: false,
@@ -344,7 +346,7 @@ fn remove_whole(engine: &Engine, image: &Image, report: &mut PruneReport) {
         match engine.delete_image(&name, options) {
             Ok(removed) => {
                 if removed.iter().any(|step| !step.deleted.is_empty()) {
-                    report.space_reclaimed += image.size;
+                    report.space_reclaimed += own;
                 }
                 report
                     .images_deleted
