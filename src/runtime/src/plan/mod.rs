@@ -7,6 +7,8 @@ pub mod exec;
 pub mod order;
 mod outside;
 pub mod show;
+#[cfg(test)]
+mod tests;
 
 pub use confinement::Confinement;
 

@@ -60,10 +60,44 @@ fn child(action: &ChildAction) -> String {
     match action {
         ChildAction::Namespace(order) => words(&format!("{order:?}")),
         ChildAction::Mount(order) => mount(order),
-        ChildAction::Process(order) => words(&format!("{order:?}")),
+        ChildAction::Process(order) => process(order),
         ChildAction::Hooks(point) => format!("run {} hooks", point.name()),
         other => words(&format!("{other:?}")),
     }
+}
+
+fn process(order: &crate::process::Order) -> String {
+    use crate::process::Order;
+    match order {
+        Order::Umask(mask) => format!("umask {mask:04o}"),
+        Order::Bounding(keep) => format!("limit capabilities to {keep:#x}"),
+        Order::Identity(it) => {
+            let sets = it.capabilities;
+            let groups = it
+                .groups
+                .as_ref()
+                .map_or("kept".to_owned(), |groups| format!("{groups:?}"));
+            let (effective, permitted) = (sets.effective, sets.permitted);
+            let (inheritable, ambient) = (sets.inheritable, sets.ambient);
+            format!(
+                "become {}:{}, groups {groups}, capabilities {effective:#x}/{permitted:#x}/{inheritable:#x}/{ambient:#x}",
+                it.uid, it.gid
+            )
+        }
+        other => words(&format!("{other:?}")),
+    }
+}
+
+fn propagation(wish: crate::config::Propagation) -> String {
+    use sys::mount::propagation::{PRIVATE, SHARED, SLAVE};
+    let name = match wish.kind {
+        SHARED => "shared",
+        SLAVE => "slave",
+        PRIVATE => "private",
+        _ => "unbindable",
+    };
+    let depth = if wish.recursive { " and all below" } else { "" };
+    format!("make /{depth} {name}")
 }
 
 fn mount(order: &crate::mounts::Order) -> String {
@@ -82,6 +116,7 @@ fn mount(order: &crate::mounts::Order) -> String {
             format!("{verb} device {:?} {major}:{minor}", device.path.display())
         }
         Order::Link { target, path, .. } => format!("link {:?} to {target:?}", path.display()),
+        Order::Propagate(wish) => propagation(*wish),
         Order::Readonly(path) => format!("make {path:?} read-only"),
         Order::Mask(path) => format!("mask {path:?}"),
         other => words(&format!("{other:?}")),
