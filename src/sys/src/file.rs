@@ -157,6 +157,19 @@ fn open_within(root: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<Owned
     Err(Errno::AGAIN)
 }
 
+/// Opens `path` for reading; links of `/proc` that jump elsewhere are refused with `ELOOP`. Does not wait for the other
+/// end of a fifo.
+pub fn read_here(path: &CStr) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::openat2(
+        rustix::fs::CWD,
+        path,
+        flags,
+        Mode::empty(),
+        ResolveFlags::NO_MAGICLINKS,
+    )
+}
+
 /// Opens `path` for writing on one filesystem only: no symbolic link, no mount point and no `..` on the way (openat2).
 pub fn write_strictly_beneath(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
@@ -208,6 +221,13 @@ pub fn open_directory(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd>
 /// Makes the directory `name` in `directory`.
 pub fn make_directory(directory: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     rustix::fs::mkdirat(directory, name, Mode::from_raw_mode(mode))
+}
+
+/// Opens the regular file `name` for writing, emptied, made when absent; a symbolic link is refused.
+pub fn open_write(directory: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<OwnedFd> {
+    let flags =
+        OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(mode))
 }
 
 /// Makes the empty regular file `name` in `directory`; `EEXIST` when anything of that name is there.
@@ -335,23 +355,41 @@ pub fn read_byte(file: BorrowedFd<'_>) -> Result<Option<u8>> {
     }
 }
 
-/// Reads to the end, at most `limit` bytes; `EFBIG` when there is more.
+/// Reads to the end, at most `limit` bytes; `EFBIG` when there is more. For files of `/proc`, which have no length.
 pub fn read_all(file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>> {
-    let expected = facts(file).map_or(0, |facts| usize::try_from(facts.size).unwrap_or(0));
-    let mut data = vec![0; expected.clamp(1024, limit) + 1];
+    read_rest(file, Vec::with_capacity(4096), limit, None)
+}
+
+/// Reads a regular file, at most `limit` bytes; `EFBIG` when there is more.
+pub fn read_file(file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>> {
+    let size = usize::try_from(facts(file)?.size).unwrap_or(usize::MAX);
+    if size > limit {
+        return Err(Errno::FBIG);
+    }
+    read_rest(file, Vec::with_capacity(size + 1), limit, Some(size))
+}
+
+/// A regular file of which all of its length was read needs no further read to know its end.
+fn read_rest(
+    file: BorrowedFd<'_>,
+    mut data: Vec<u8>,
+    limit: usize,
+    size: Option<usize>,
+) -> Result<Vec<u8>> {
     let mut length = 0;
     loop {
         if length > limit {
             return Err(Errno::FBIG);
         }
-        if length == data.len() {
-            data.resize(length * 2, 0);
-        }
+        data.resize(data.capacity().max(length + 4096), 0);
         match rustix::io::read(file, &mut data[length..]) {
             Ok(0) => break,
             Ok(read) => length += read,
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
+        }
+        if size == Some(length) {
+            break;
         }
     }
     data.truncate(length);

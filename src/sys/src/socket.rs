@@ -105,10 +105,10 @@ pub fn send(socket: BorrowedFd<'_>, data: &[u8], descriptors: &[BorrowedFd<'_>])
     }
 }
 
-/// Receives one message of at most 64 KiB and the descriptors that came with it; empty data means that the other end
+/// Receives one message of at most 16 KiB and the descriptors that came with it; empty data means that the other end
 /// has closed.
 pub fn receive(socket: BorrowedFd<'_>) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
-    let mut data = vec![0; 64 * 1024];
+    let mut data = vec![0; 16 * 1024];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = loop {

@@ -50,7 +50,7 @@ impl Bundle {
             Err(Errno::NOENT) => return Err(Error::NotFound(compat::SPEC_NOT_FOUND.to_owned())),
             result => result.step(step, "open")?,
         };
-        let bytes = file::read_all(opened.as_fd(), SIZE_LIMIT).step(step, "read")?;
+        let bytes = file::read_file(opened.as_fd(), SIZE_LIMIT).step(step, "read")?;
         let config = Config::parse(&bytes, &absolute)?;
         let text =
             String::from_utf8(bytes).map_err(|_| Error::config("config.json", "not UTF-8"))?;

@@ -159,7 +159,7 @@ fn add_capabilities(process: &mut Process, names: &[String]) -> Result<()> {
 fn document(path: &Path) -> Result<Process> {
     let step = || format!("process file {:?}", path.display());
     let opened = file::open_read(file::here(), &c_path(path)?).step(step, "open")?;
-    let process = parse_process(&file::read_all(opened.as_fd(), SIZE_LIMIT).step(step, "read")?)?;
+    let process = parse_process(&file::read_file(opened.as_fd(), SIZE_LIMIT).step(step, "read")?)?;
     if process.args.is_empty() {
         return Err(Error::config("process.args", "args must not be empty"));
     }
@@ -289,13 +289,13 @@ impl Entrance<'_> {
         if let Some(score) = self.process.oom_score_adj {
             set_oom_score(pid, score, self.record.cgroup.rootless)?;
         }
-        for limit in &self.process.limits {
-            let step = || format!("resource limit {}", limit.resource);
-            process::set_limit(pid, limit.resource, limit.soft, limit.hard)
-                .step(step, "prlimit64")?;
-        }
         dialogue.say_continue()?;
         dialogue.expect(|message| matches!(message, Message::HandOver))?;
+        for limit in &self.process.limits {
+            let step = || format!("resource limit {}", limit.resource);
+            process::set_limit(dialogue.child.pid, limit.resource, limit.soft, limit.hard)
+                .step(step, "prlimit64")?;
+        }
         if let Some(path) = &self.verb.pidfd_socket {
             send_pidfd(path, dialogue.child.pidfd.as_fd(), "setns")?;
         }

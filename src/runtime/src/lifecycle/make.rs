@@ -151,6 +151,9 @@ impl Maker<'_> {
             }
             ParentAction::Release => self.release(plan),
             ParentAction::Hooks(point) => self.hooks(*point),
+            ParentAction::AwaitHandOver => {
+                self.expect(|message| matches!(message, Message::HandOver))
+            }
             ParentAction::WriteRecord => self.write_record(),
             ParentAction::AwaitReady => self.expect(|message| matches!(message, Message::Ready)),
             ParentAction::WritePidFile => self.write_pid_file(),
@@ -389,7 +392,6 @@ impl Maker<'_> {
     }
 
     fn write_record(&mut self) -> Result<()> {
-        self.expect(|message| matches!(message, Message::HandOver))?;
         let pid = self.pid()?;
         let (_, start_time) = process_facts(pid)
             .ok_or_else(|| Error::WrongState("container init is gone".to_owned()))?;

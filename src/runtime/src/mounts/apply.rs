@@ -9,7 +9,7 @@ use sys::file::{self, Kind};
 use sys::mount::{self, Change, attribute};
 use sys::{Errno, terminal};
 
-use super::place::{c_path, ensure, parent};
+use super::place::{c_path, ensure};
 use super::{Bind, CgroupTree, Filesystem, Finish, Order};
 use crate::config::Device;
 use crate::error::{Error, Kernelize, Result};
@@ -49,8 +49,10 @@ pub struct Scene<'held> {
     pub cover: Vec<CString>,
     /// The terminal of the container, once it is open.
     pub terminal: Option<terminal::Pair>,
-    /// The directory `/dev`, once something was made in it.
-    pub dev: Option<OwnedFd>,
+    /// The directory that something was last made in.
+    pub dev: Option<(PathBuf, OwnedFd)>,
+    /// How many descriptors were left to the exec to close.
+    pub left: usize,
 }
 
 impl Scene<'_> {
@@ -137,13 +139,7 @@ impl Scene<'_> {
                 .mode;
             file::set_mode_at(made.as_fd(), c".", mode).step(|| step.clone(), "fchmodat")?;
         }
-        self.attach(
-            made,
-            target.as_fd(),
-            &order.destination,
-            &order.finish,
-            &step,
-        )
+        self.attach(made, target, &order.destination, &order.finish, &step)
     }
 
     /// `/proc` and `/sys` must be what they look like: a link in their place would move the masks elsewhere
@@ -241,13 +237,7 @@ impl Scene<'_> {
             }
         }
         let target = ensure(self.root()?, &order.destination, directory, &step)?;
-        self.attach(
-            tree,
-            target.as_fd(),
-            &order.destination,
-            &order.finish,
-            &step,
-        )
+        self.attach(tree, target, &order.destination, &order.finish, &step)
     }
 
     fn remount(
@@ -277,16 +267,15 @@ impl Scene<'_> {
     fn attach(
         &mut self,
         tree: OwnedFd,
-        target: BorrowedFd<'_>,
+        target: OwnedFd,
         destination: &Path,
         finish: &Finish,
         step: &str,
     ) -> Result<()> {
-        mount::attach(tree.as_fd(), target).step(|| step.to_owned(), "move_mount")?;
+        mount::attach(tree.as_fd(), target.as_fd()).step(|| step.to_owned(), "move_mount")?;
+        self.leave([target]);
         self.finish(&tree, finish, step)?;
-        if destination == Path::new("/dev") {
-            self.dev = None;
-        }
+        self.dev = None;
         self.mounted.push((destination.to_owned(), tree));
         Ok(())
     }
@@ -314,13 +303,7 @@ impl Scene<'_> {
         {
             let tree = cgroup2(order, only, &step)?;
             let target = ensure(self.root()?, &order.destination, true, &step)?;
-            return self.attach(
-                tree,
-                target.as_fd(),
-                &order.destination,
-                &order.finish,
-                &step,
-            );
+            return self.attach(tree, target, &order.destination, &order.finish, &step);
         }
         let base = Filesystem {
             kind: c"tmpfs".to_owned(),
@@ -354,37 +337,32 @@ impl Scene<'_> {
         self.finish(tree, &order.finish, &step)
     }
 
-    pub(super) fn dev(&mut self, path: &Path, step: &str) -> Result<(OwnedFd, CString)> {
-        if path.parent() != Some(Path::new("/dev")) {
-            return parent(self.root()?, path, step);
+    /// The directory that `path` is to be made in, and its name there.
+    pub(super) fn dev(&mut self, path: &Path, step: &str) -> Result<(BorrowedFd<'_>, CString)> {
+        let name = c_path(path.file_name().unwrap_or_default())?;
+        let above = path.parent().unwrap_or(Path::new("/"));
+        if self.dev.as_ref().is_none_or(|(known, _)| known != above) {
+            let place = ensure(self.root()?, above, true, step)?;
+            self.dev = Some((above.to_owned(), place));
         }
-        if self.dev.is_none() {
-            self.dev = Some(ensure(self.root()?, Path::new("/dev"), true, step)?);
-        }
-        let dev = self.dev.as_ref().map(OwnedFd::try_clone);
-        let dev = dev.and_then(std::result::Result::ok);
-        let dev = dev.ok_or_else(|| Error::kernel(step, "dup", "", Errno::MFILE))?;
-        Ok((dev, c_path(path.file_name().unwrap_or_default())?))
+        let place = self.dev.as_ref().map(|(_, place)| place.as_fd());
+        Ok((
+            place.ok_or_else(|| Error::Bug("no directory for a device".to_owned()))?,
+            name,
+        ))
     }
 
     fn device(&mut self, device: &Device, bind: bool) -> Result<()> {
         let step = format!("device {:?}", device.path.display());
         let (directory, name) = self.dev(&device.path, &step)?;
         if bind {
-            return bind_device(directory.as_fd(), &name, device, &step);
+            return bind_device(directory, &name, device, &step);
         }
-        match file::make_node(
-            directory.as_fd(),
-            &name,
-            device.kind,
-            device.mode,
-            device.number,
-        ) {
+        match file::make_node(directory, &name, device.kind, device.mode, device.number) {
             Ok(()) => {}
-            Err(Errno::PERM) => return bind_device(directory.as_fd(), &name, device, &step),
+            Err(Errno::PERM) => return bind_device(directory, &name, device, &step),
             Err(Errno::EXIST) => {
-                let facts =
-                    file::facts_at(directory.as_fd(), &name).step(|| step.clone(), "fstatat")?;
+                let facts = file::facts_at(directory, &name).step(|| step.clone(), "fstatat")?;
                 if facts.kind == device.kind && facts.device == device.number {
                     return Ok(());
                 }
@@ -393,7 +371,7 @@ impl Scene<'_> {
             Err(errno) => return Err(Error::kernel(step, "mknodat", "", errno)),
         }
         if device.uid != 0 || device.gid != 0 {
-            file::set_owner_at(directory.as_fd(), &name, device.uid, device.gid)
+            file::set_owner_at(directory, &name, device.uid, device.gid)
                 .step(|| step, "fchownat")?;
         }
         Ok(())
@@ -402,10 +380,10 @@ impl Scene<'_> {
     fn link(&mut self, target: &CStr, path: &Path, replace: bool) -> Result<()> {
         let step = format!("link {:?}", path.display());
         let (directory, name) = self.dev(path, &step)?;
-        match file::make_symlink(target, directory.as_fd(), &name) {
+        match file::make_symlink(target, directory, &name) {
             Err(Errno::EXIST) if replace => {
-                file::remove(directory.as_fd(), &name).step(|| step.clone(), "unlinkat")?;
-                file::make_symlink(target, directory.as_fd(), &name).step(|| step, "symlinkat")
+                file::remove(directory, &name).step(|| step.clone(), "unlinkat")?;
+                file::make_symlink(target, directory, &name).step(|| step, "symlinkat")
             }
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(errno) => Err(Error::kernel(step, "symlinkat", "", errno)),

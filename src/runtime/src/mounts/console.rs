@@ -71,11 +71,11 @@ impl Scene<'_> {
             )));
         }
         let (directory, name) = self.dev(Path::new("/dev/console"), &step)?;
-        match file::make_file(directory.as_fd(), &name, 0o666) {
+        match file::make_file(directory, &name, 0o666) {
             Ok(_) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(Error::kernel(step, "openat", "/dev/console", errno)),
         }
-        let target = match file::place_strictly(directory.as_fd(), &name) {
+        let target = match file::place_strictly(directory, &name) {
             Err(Errno::LOOP) => {
                 return Err(Error::Denied(format!(
                     "{step}: /dev/console is a symbolic link"

@@ -99,7 +99,20 @@ impl Scene<'_> {
         };
         let tree = mount::clone_tree(place.as_fd(), c"", true).step(step, "open_tree")?;
         mount::change(tree.as_fd(), readonly(), true).step(step, "mount_setattr")?;
-        mount::attach(tree.as_fd(), place.as_fd()).step(step, "move_mount")
+        mount::attach(tree.as_fd(), place.as_fd()).step(step, "move_mount")?;
+        self.leave([tree, place]);
+        Ok(())
+    }
+
+    /// Leaves descriptors to the exec, which closes all at once: a call saved for each. Not without bound, since the
+    /// limit of open files may be low and the list of mounts long.
+    pub(super) fn leave(&mut self, descriptors: impl IntoIterator<Item = OwnedFd>) {
+        for descriptor in descriptors {
+            if self.left < 128 {
+                self.left += 1;
+                std::mem::forget(descriptor);
+            }
+        }
     }
 
     /// Hides a file behind `/dev/null` and a directory behind an empty one; the first of each is attached itself, the
@@ -125,10 +138,13 @@ impl Scene<'_> {
         if first {
             mount::attach(source.as_fd(), place.as_fd()).step(step, "move_mount")?;
             self.null_attached |= !directory;
+            self.leave([place]);
             return Ok(());
         }
         let copy = mount::clone_tree(source.as_fd(), c"", false).step(step, "open_tree")?;
-        mount::attach(copy.as_fd(), place.as_fd()).step(step, "move_mount")
+        mount::attach(copy.as_fd(), place.as_fd()).step(step, "move_mount")?;
+        self.leave([copy, place]);
+        Ok(())
     }
 
     /// Writes kernel parameters through a procfs of our own, which nothing of the image covers (CVE-2025-52881).
@@ -146,6 +162,9 @@ impl Scene<'_> {
     }
 
     pub(super) fn working_directory(&mut self, path: &CStr) -> Result<()> {
+        if path.to_bytes() == b"/" {
+            return Ok(());
+        }
         let step = format!("working directory {path:?}");
         super::place::ensure(
             self.root()?,

@@ -62,6 +62,8 @@ pub enum ParentAction {
     Release,
     /// Runs hooks in the runtime's namespaces.
     Hooks(Point),
+    /// Waits until the child has done all but the last steps.
+    AwaitHandOver,
     /// Writes the record of facts.
     WriteRecord,
     /// Waits until the child stands before its program.

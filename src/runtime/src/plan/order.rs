@@ -184,12 +184,6 @@ fn limits(config: &Config, steps: &mut Vec<Step<ParentAction>>) {
             "by the parent: the child's own entries in /proc are closed to it",
         ));
     }
-    if !process.limits.is_empty() {
-        steps.push(step(
-            P::Limits(process.limits.clone()),
-            "by the parent: raising one needs rights outside",
-        ));
-    }
 }
 
 fn handover(config: &Config, steps: &mut Vec<Step<ParentAction>>) {
@@ -205,6 +199,19 @@ fn handover(config: &Config, steps: &mut Vec<Step<ParentAction>>) {
                 "namespaces and mounts exist, the root is not changed yet",
             ));
         }
+    }
+    let limits = config
+        .process
+        .as_ref()
+        .map(|process| process.limits.clone())
+        .unwrap_or_default();
+    steps.push(step(
+        P::AwaitHandOver,
+        "the child has done all but the last steps",
+    ));
+    if !limits.is_empty() {
+        let reason = "by the parent: raising one needs rights outside; late: a low one would stop the child itself";
+        steps.push(step(P::Limits(limits), reason));
     }
     steps.push(step(
         P::WriteRecord,

@@ -8,6 +8,9 @@ use sys::{Errno, file, keyring, process, scheduling, terminal};
 use super::{Order, identity, program};
 use crate::error::{Error, Kernelize, Result};
 
+/// Rust programs ignore it, and what is ignored stays so over an exec.
+const SIGPIPE: i32 = 13;
+
 /// What the steps know and leave for each other.
 #[derive(Debug, Default)]
 pub struct Body {
@@ -35,7 +38,9 @@ impl Body {
             Order::SurviveParent => {
                 process::set_parent_death_signal(0).step(name("handover"), "prctl PR_SET_PDEATHSIG")
             }
-            Order::Session => process::new_session().step(name("session"), "setsid"),
+            Order::Session => sys::signal::reset(SIGPIPE)
+                .and_then(|()| process::new_session())
+                .step(name("session"), "setsid"),
             Order::Keyring { name, label } => join_keyring(name, label.as_deref()),
             Order::Terminal => take_terminal(slave),
             Order::Umask(mask) => {
@@ -69,12 +74,11 @@ impl Body {
             Order::OwnStreams(uid) => identity::own_streams(*uid),
             Order::Identity(identity) => {
                 identity::assume(identity)?;
-                // The kernel forgets the wish at every change of identity.
-                if self.parent >= 0 {
-                    self.die_with_parent()
-                } else {
-                    Ok(())
+                // The kernel forgets the wish at every change of identity, and root to root is none.
+                if identity.uid == 0 && identity.gid == 0 {
+                    return Ok(());
                 }
+                self.die_with_parent()
             }
             Order::Resolve(name) => {
                 let path = self

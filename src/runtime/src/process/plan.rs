@@ -24,7 +24,10 @@ pub fn placement(process: &Process, config: &Config) -> Vec<Order> {
 #[must_use]
 pub fn identity(process: &Process, groups: bool) -> Vec<Order> {
     let capabilities = process.capabilities.unwrap_or_default();
-    let mut orders = vec![Order::EnterEarly(process.cwd.clone())];
+    let mut orders = Vec::new();
+    if process.user.uid != 0 {
+        orders.push(Order::EnterEarly(process.cwd.clone()));
+    }
     if process.variable("HOME").is_none_or(<[u8]>::is_empty) {
         orders.push(Order::Home(process.user.uid));
     }

@@ -69,7 +69,7 @@ impl Slot {
             }
             result => result.step(|| self.step(), "openat")?,
         };
-        Record::parse(&file::read_all(file.as_fd(), LIMIT).step(|| self.step(), "read")?)
+        Record::parse(&file::read_file(file.as_fd(), LIMIT).step(|| self.step(), "read")?)
     }
 
     /// Writes the facts, in one piece for every reader.
