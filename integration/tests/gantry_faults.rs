@@ -273,3 +273,49 @@ fn the_api_speaks_dockers_http() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn exec_streams_begin_after_the_answer() -> Result<()> {
+    let Some(engine) = Engine::start("hijack")? else {
+        return Ok(());
+    };
+    engine.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "hh",
+        "--network",
+        "none",
+        "bb",
+        "sleep",
+        "60",
+    ])?;
+    let post = |path: &str, body: &str, more: &str| {
+        engine.http(&format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{more}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    };
+    let body = r#"{"Cmd":["echo","hi"],"AttachStdout":true}"#;
+    let made = post("/v1.50/containers/hh/exec", body, "Connection: close\r\n")?;
+    let id = made.split("\"Id\":\"").nth(1).context("an id")?;
+    let id = id.split('"').next().context("an id")?;
+    let upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
+    let answer = post(&format!("/v1.50/exec/{id}/start"), "{}", upgrade)?;
+    ensure!(answer.starts_with("HTTP/1.1 101 UPGRADED\r\n"), "{answer}");
+    ensure!(
+        answer.contains("Content-Type: application/vnd.docker.multiplexed-stream\r\n"),
+        "{answer}"
+    );
+    ensure!(
+        answer.ends_with("\r\n\r\n\u{1}\0\0\0\0\0\0\u{3}hi\n"),
+        "{answer:?}"
+    );
+    let twice = post(
+        &format!("/v1.50/exec/{id}/start"),
+        "{}",
+        "Connection: close\r\n",
+    )?;
+    ensure!(twice.starts_with("HTTP/1.1 409 "), "{twice}");
+    Ok(())
+}

@@ -153,8 +153,14 @@ impl Engine {
     }
 }
 
-/// Passes bytes both ways until one side is through. `monitor` is attached already.
-pub async fn pass<C>(mut client: C, monitor: UnixStream, wish: Wish) -> Ended
+/// Passes bytes both ways until one side is through. `monitor` is attached already. `at_end` hears how the process ended
+/// before the client sees the end of its stream, since what it asks next is how.
+pub async fn pass<C>(
+    mut client: C,
+    monitor: UnixStream,
+    wish: Wish,
+    at_end: impl Fn(Reply),
+) -> Ended
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
@@ -188,7 +194,8 @@ where
             },
             next = frame.next(&mut from_monitor) => match next {
                 Ok(Some((Kind::Message, payload))) => {
-                    if is_end(&payload) {
+                    if let Ok(reply @ (Reply::Exited(_) | Reply::ExecExited { .. })) = serde_json::from_slice(&payload) {
+                        at_end(reply);
                         drop(client.shutdown().await);
                         return Ended::Process;
                     }

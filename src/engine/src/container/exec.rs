@@ -133,10 +133,29 @@ impl Engine {
         Err(Error::not_found(format!("No such exec instance: {id}")))
     }
 
-    /// Starts a session's process; its stdio comes on the connection given back.
+    /// Takes a session for its one start.
     ///
     /// # Errors
-    /// Conflict if it has been started or the container stopped; the runtime's refusal.
+    /// Conflict if it has been started or the container does not run.
+    pub fn claim_exec(&self, container: &Container, exec: &Exec) -> Result<()> {
+        may_exec(&container.view())?;
+        let mut state = lock(&exec.state);
+        if state.code.is_some() {
+            return Err(Error::conflict(format!("exec {} has already run", exec.id)));
+        }
+        if std::mem::replace(&mut state.started, true) {
+            let id = &exec.id;
+            return Err(Error::conflict(format!(
+                "exec {id} has already been started"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Starts a claimed session's process; its stdio comes on the connection given back.
+    ///
+    /// # Errors
+    /// The runtime's refusal.
     pub async fn start_exec(
         &self,
         container: &Container,
@@ -145,19 +164,6 @@ impl Engine {
         size: (u16, u16),
     ) -> Result<UnixStream> {
         let view = container.view();
-        may_exec(&view)?;
-        {
-            let mut state = lock(&exec.state);
-            if state.code.is_some() {
-                return Err(Error::conflict(format!("exec {} has already run", exec.id)));
-            }
-            if std::mem::replace(&mut state.started, true) {
-                return Err(Error::conflict(format!(
-                    "exec {} has already been started",
-                    exec.id
-                )));
-            }
-        }
         let started = self
             .exec_process(container, exec, &view, streams, size)
             .await;

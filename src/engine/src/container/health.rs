@@ -180,6 +180,7 @@ impl Engine {
         };
         let id = self.create_exec(container, request)?;
         let (_, exec) = self.find_exec(&id)?;
+        self.claim_exec(container, &exec)?;
         let streams = Streams {
             stdin: false,
             stdout: true,

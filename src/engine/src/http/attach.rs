@@ -70,7 +70,7 @@ pub async fn attach(mut call: Call, id: &str) -> Answer {
         }
         let Some(receiver) = receiver else { return };
         let Ok(stream) = receiver.await else { return };
-        if pass(client, stream, wish).await == Ended::Detached {
+        if pass(client, stream, wish, |_| {}).await == Ended::Detached {
             engine.container_event(&container.view(), "detach", &[]);
         }
     });

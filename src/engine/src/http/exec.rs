@@ -1,19 +1,23 @@
 //! Exec sessions.
 
+use std::sync::Arc;
+
 use gantry_api::RAW_STREAM;
 use gantry_api::container::create::IdResponse;
 use gantry_api::container::exec::{ExecRequest, ExecStart};
 use gantry_api::frame;
-use gantry_monitor::protocol::{Request, Streams};
+use gantry_monitor::protocol::{Reply, Request, Streams};
 use http::StatusCode;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::answer::{self, Answer};
 use super::attach::{content_type, forward};
 use super::{Call, hijack};
+use crate::container::Container;
 use crate::container::attach::{Ended, Wish, pass};
-use crate::error::{Error, Kind};
+use crate::container::exec::Exec;
+use crate::error::Error;
 use crate::monitor;
 
 /// `POST /containers/{id}/exec`.
@@ -34,61 +38,82 @@ pub async fn start(mut call: Call, id: &str) -> Answer {
         .unwrap_or_default();
     let size = size.map(|value| u16::try_from(value).unwrap_or(0));
     let tty = exec.request.tty;
-    if start.detach {
-        call.engine
-            .start_exec(&container, &exec, Streams::default(), (size[0], size[1]))
-            .await?;
-        return answer::empty(StatusCode::OK);
-    }
     let streams = Streams {
         stdin: exec.request.attach_stdin,
         stdout: exec.request.attach_stdout,
         stderr: exec.request.attach_stderr && !tty,
     };
+    let streams = if start.detach {
+        Streams::default()
+    } else {
+        streams
+    };
     let wish = Wish::new(streams, tty, &exec.request.detach_keys)?;
-    let upgrade = hijack::take(&mut call);
+    call.engine.claim_exec(&container, &exec)?;
+    let upgrade = hijack::take(&mut call).filter(|_| !start.detach);
     let kind = content_type(tty, call.version);
-    let stream = call
-        .engine
-        .start_exec(&container, &exec, streams, (size[0], size[1]))
-        .await;
+    let size = (size[0], size[1]);
     let Some(upgrade) = upgrade else {
-        let mut stream = stream?;
+        let mut stream = call
+            .engine
+            .start_exec(&container, &exec, streams, size)
+            .await?;
+        if start.detach {
+            return answer::empty(StatusCode::OK);
+        }
         let (sender, parts) = mpsc::channel(16);
         tokio::spawn(async move { forward(&mut stream, tty, &sender).await });
         return answer::stream(RAW_STREAM, parts);
     };
-    let stream = match stream {
-        Ok(stream) => stream,
-        Err(error) if error.kind == Kind::Conflict => return Err(error),
-        // The client has asked for a stream: docker tells there what kept the process from running.
-        Err(error) => {
-            tokio::spawn(tell(upgrade, error, tty));
-            return Ok(hijack::switching(kind));
-        }
+    let session = Hijacked {
+        call,
+        container,
+        exec,
+        wish,
+        size,
     };
-    let (engine, busy) = (call.engine.clone(), call.engine.idle.busy());
-    tokio::spawn(async move {
-        let _busy = busy;
-        let Some(client) = hijack::connection(upgrade).await else {
-            return;
-        };
-        if pass(client, stream, wish).await == Ended::Detached {
-            engine.container_event(
-                &container.view(),
-                "exec_detach",
-                &[("execID", exec.id.clone())],
-            );
-        }
-    });
+    tokio::spawn(session.serve(upgrade));
     Ok(hijack::switching(kind))
 }
 
+/// A session whose client has taken its connection over.
+struct Hijacked {
+    call: Call,
+    container: Arc<Container>,
+    exec: Arc<Exec>,
+    wish: Wish,
+    size: (u16, u16),
+}
+
+impl Hijacked {
+    /// Runs the process once the client has its answer: some clients lose bytes that come together with it.
+    async fn serve(self, upgrade: hyper::upgrade::OnUpgrade) {
+        let engine = &self.call.engine;
+        let _busy = engine.idle.busy();
+        let Some(client) = hijack::connection(upgrade).await else {
+            return;
+        };
+        let started = engine
+            .start_exec(&self.container, &self.exec, self.wish.streams, self.size)
+            .await;
+        let stream = match started {
+            Ok(stream) => stream,
+            Err(error) => return tell(client, &error, self.wish.raw).await,
+        };
+        let note = |reply: Reply| {
+            if let Reply::ExecExited { id, code } = reply {
+                engine.exec_ended(&self.container, &id, code);
+            }
+        };
+        if pass(client, stream, self.wish, note).await == Ended::Detached {
+            let more = [("execID", self.exec.id.clone())];
+            engine.container_event(&self.container.view(), "exec_detach", &more);
+        }
+    }
+}
+
 /// Writes an error to a hijacked connection and closes it.
-async fn tell(upgrade: hyper::upgrade::OnUpgrade, error: Error, raw: bool) {
-    let Some(mut client) = hijack::connection(upgrade).await else {
-        return;
-    };
+async fn tell(mut client: impl AsyncWrite + Unpin, error: &Error, raw: bool) {
     let text = format!("{}\r\n", error.message);
     let mut bytes = Vec::new();
     if raw {
