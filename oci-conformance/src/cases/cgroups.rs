@@ -252,7 +252,7 @@ fn others() -> Vec<Case> {
     vec![
         block("weight-v1", json!({"weight": 500}), at("blkio.weight", "500"), None),
         block("weight-bfq-v1", json!({"weight": 500}), at("blkio.bfq.weight", "500"), None),
-        block("weight", json!({"weight": 500}), None, io("io.weight", "default 4950")),
+        case("cgroups/blockIO/weight", "config-linux.md#block-io", weight),
         block("leafWeight", json!({"leafWeight": 300}), at("blkio.leaf_weight", "300"), None),
         block(
             "throttleReadBpsDevice",
@@ -283,6 +283,21 @@ fn others() -> Vec<Case> {
         huge("usage", Some(("hugetlb", "hugetlb.2MB.limit_in_bytes", "4194304")), Some(("hugetlb", "hugetlb.2MB.max", "4194304"))),
         huge("reservation", Some(("hugetlb", "hugetlb.2MB.rsvd.limit_in_bytes", "4194304")), Some(("hugetlb", "hugetlb.2MB.rsvd.max", "4194304"))),
     ]
+}
+
+/// On version 2 the weight is BFQ's as it is, or the kernel's own from 1 to 10000 in proportion.
+fn weight(rig: &Rig) -> Verdict {
+    let at = |file, wanted| place(rig, &Shown { v1: None, v2: Some(("io", file, wanted)) });
+    let found: Vec<(String, &str)> = [at("io.bfq.weight", "500"), at("io.weight", "4950")].into_iter().flatten().collect();
+    if found.is_empty() {
+        return at("io.weight", "").map(drop);
+    }
+    let actions: Vec<&str> = found.iter().map(|(action, _)| action.as_str()).collect();
+    let report = rig.run(&with(&json!({"blockIO": {"weight": 500}})), &actions)?;
+    let texts: Vec<&str> = actions.iter().map(|a| report.text(a)).collect::<Verdict<_>>()?;
+    let set = texts.iter().zip(&found).any(|(text, (_, wanted))| text.lines().any(|l| l.trim_start_matches("default ") == *wanted));
+    require!(set, "{} hold {texts:?}", actions.join(" and "));
+    Ok(())
 }
 
 /// What a limit does, and the resources of the network controllers.
