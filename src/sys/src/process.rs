@@ -288,6 +288,10 @@ fn execute_at(
             .collect()
     };
     let (arguments, environment) = (pointers(arguments), pointers(environment));
+    // Rust's start ignores SIGPIPE and an ignored signal stays so across execve: `yes | head` would never end.
+    if let Err(errno) = crate::signal::reset(libc::SIGPIPE) {
+        return errno;
+    }
     // SAFETY: both lists end with null and all strings outlive the call, which returns only on failure.
     let result = unsafe {
         libc::syscall(
