@@ -367,6 +367,37 @@ fn killed_engine_is_not_felt() {
 }
 
 #[test]
+fn flushed_rules_and_a_killed_server_come_back() {
+    let name = "flushed_rules_and_a_killed_server_come_back";
+    let Some(engine) = Engine::start(name) else {
+        return;
+    };
+    if !found("nft") {
+        return skip(name, "the nft command");
+    }
+    engine.good("network create n1");
+    engine.good(&format!(
+        "run -d --name web --network n1 -p 8080:80 {LISTEN}"
+    ));
+    assert_eq!(engine.hear("192.0.2.2", "8080"), "hello");
+    engine.inside("nft flush ruleset");
+    assert_eq!(engine.hear("192.0.2.2", "8080"), "hello");
+    std::thread::sleep(Duration::from_millis(200));
+    holds(
+        &engine.inside("nft list ruleset"),
+        "tcp . 8080 : 172.18.0.2 . 80",
+    );
+    let mut server = UnixStream::connect(engine.place.join("run/network.sock")).expect("server");
+    server
+        .write_all(b"{\"ask\":\"leave\"}\n")
+        .expect("told to leave");
+    std::thread::sleep(Duration::from_millis(2500));
+    let found = engine.good("exec web nslookup -type=A web");
+    holds(&found, "Address: 172.18.0.2");
+    assert_eq!(engine.hear("127.0.0.1", "8080"), "hello");
+}
+
+#[test]
 fn f1_to_f6_volumes() {
     let Some(engine) = Engine::start("f1_to_f6_volumes") else {
         return;

@@ -30,6 +30,12 @@ pub async fn run(options: Options) -> Result<()> {
     // Adopted before anybody is answered would hold the first command up: readers see the records at once anyway.
     let adopting = engine.clone();
     tokio::spawn(async move { adopting.adopt_containers().await });
+    let standing = engine.clone();
+    std::thread::spawn(move || {
+        if let Err(error) = standing.networks.keep_standing() {
+            tracing::warn!("network: not watched: {error}");
+        }
+    });
     tracing::info!("API listens on {}", engine.options.hosts.join(" "));
     let stop = |kind| signal(kind).map_err(|e| Error::kernel("signals", e));
     let (mut term, mut int) = (

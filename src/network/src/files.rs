@@ -170,7 +170,7 @@ impl Resolver {
             format!("# ExtServers: [{}]\n", list.join(" "))
         };
         let file = self.render(
-            &[crate::nft::table::RESOLVER.into()],
+            &[crate::nft::resolver::RESOLVER.into()],
             &options,
             " (internal resolver)",
             &remark,

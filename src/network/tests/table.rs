@@ -1,9 +1,12 @@
 //! The firewall table as the kernel keeps it and as `nft list` prints it, in a network namespace of the test's own.
 
 use std::process::Command;
+use std::time::Duration;
 
 use gantry_network::netns::Namespace;
-use gantry_network::nft::table::{Protocol, Publication, Table, Zone, redirect_resolver};
+use gantry_network::nft::resolver::redirect_resolver;
+use gantry_network::nft::table::{Protocol, Publication, Table, Zone};
+use gantry_network::nft::watch::Watch;
 
 fn lacking() -> bool {
     let nft = Command::new("nft").arg("--version").output().is_ok();
@@ -93,6 +96,7 @@ fn table_is_made_changed_and_gone() {
         assert!(!listed().contains("elements"), "{}", listed());
         table.remove()?;
         assert_eq!(listed(), "");
+        watched(&table)?;
         redirect_resolver(4000, 4001)?;
         let text = listed();
         assert!(
@@ -108,4 +112,23 @@ fn table_is_made_changed_and_gone() {
     Namespace::remove(&path).expect("removed");
     done.expect("all steps");
     assert!(!path.exists());
+}
+
+fn watched(table: &Table) -> gantry_network::Result<()> {
+    let watch = Watch::open(Duration::from_millis(200))?;
+    assert!(!table.exists()?);
+    table.replace(false, &[], &[])?;
+    assert!(table.exists()?);
+    while watch.wait()? {}
+    let flushed = Command::new("nft")
+        .args(["flush", "ruleset"])
+        .status()
+        .expect("nft");
+    assert!(flushed.success());
+    assert!(
+        (0..20).any(|_| watch.wait().expect("watch")),
+        "the flush was told of"
+    );
+    assert!(!table.exists()?);
+    Ok(())
 }

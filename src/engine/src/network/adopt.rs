@@ -1,14 +1,19 @@
 //! Taking over: the firewall table as this engine wants it, a new network server told everything, and what a killed engine left.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use gantry_network::forwarding;
 use gantry_network::nft::table::Publication;
+use gantry_network::nft::watch::Watch;
 use gantry_network::server::protocol::Binding;
 
 use super::sandbox::Sandbox;
 use super::{Networks, State, wish};
 use crate::error::Result;
+
+/// How long a killed network server may stay unnoticed.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Networks {
     /// Takes over what an engine before this one built: what belongs to the containers in `live` is completed, the rest is taken
@@ -91,6 +96,39 @@ impl Networks {
         } else {
             Ok(())
         }
+    }
+
+    /// Keeps the firewall table and the network server standing, whoever flushes or kills them. Never returns but for an error;
+    /// for a thread of its own.
+    ///
+    /// # Errors
+    /// The kernel's notifications cannot be had.
+    pub fn keep_standing(&self) -> Result<()> {
+        let watch = Watch::open(PATIENCE)?;
+        loop {
+            let removed = watch.wait()?;
+            let mut state = self.lock();
+            if let Err(error) = self.look_after(&mut state, removed) {
+                tracing::warn!("network: {error}");
+            }
+        }
+    }
+
+    fn look_after(&self, state: &mut State, removed: bool) -> Result<()> {
+        if removed && state.ready && !state.table.exists()? {
+            tracing::info!(
+                "network: the firewall table was removed by another program, making it again"
+            );
+            state.ready = false;
+            self.prepare(state)?;
+        }
+        let served =
+            |sandbox: &Sandbox| !sandbox.ports.is_empty() || sandbox.names(false).is_some();
+        if state.sandboxes.values().any(served) {
+            state.server.ensure()?;
+            return self.renewed(state);
+        }
+        Ok(())
     }
 
     /// Brings the network server's knowledge in line with the sandboxes.

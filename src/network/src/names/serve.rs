@@ -18,7 +18,7 @@ use super::directory::Directory;
 use crate::error::{Error, Result};
 use crate::files::Upstream;
 use crate::netns::Namespace;
-use crate::nft::table::{RESOLVER, redirect_resolver};
+use crate::nft::resolver::{RESOLVER, redirect_resolver};
 
 const UPSTREAM_PATIENCE: Duration = Duration::from_secs(4);
 const CLIENT_PATIENCE: Duration = Duration::from_secs(10);

@@ -11,13 +11,13 @@
 //! - forward: inside one network all (or, without inter-container communication, nothing new); into a network only answers and
 //!   published ports; out of one all; into or out of an internal one nothing.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
 use super::expression::{Expressions, Field, Meta, R0, Verdict};
 use super::set::{Part, Set, Tuple, address, interface};
-use super::wire::{Attributes, Batch, Family, Request};
+use super::wire::{Attributes, Batch, Family, Request, table_exists};
 use crate::error::{Error, Result};
 use crate::subnet::Subnet;
 
@@ -157,7 +157,7 @@ const SETS: [&Set; 11] = [
     &ONE6,
 ];
 
-const IPV4: u8 = 2;
+pub(super) const IPV4: u8 = 2;
 const IPV6: u8 = 10;
 
 /// The engine's table by name.
@@ -209,6 +209,21 @@ impl Table {
         batch.push(Request::NewTable, Family::Inet, "table", &name);
         batch.push(Request::DelTable, Family::Inet, "table", &name);
         self.commit(batch, "remove")
+    }
+
+    /// Whether the table is there.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn exists(&self) -> Result<bool> {
+        let fail = |e| {
+            Error::kernel(
+                format!("firewall table {:?}", self.name),
+                "nf_tables(get table)",
+                e,
+            )
+        };
+        table_exists(Family::Inet, &self.name).map_err(fail)
     }
 
     /// Adds a network.
@@ -332,7 +347,7 @@ impl Table {
     }
 }
 
-fn base_chain(
+pub(super) fn base_chain(
     batch: &mut Batch,
     family: Family,
     table: &str,
@@ -350,7 +365,13 @@ fn base_chain(
     batch.push(Request::NewChain, family, format!("chain {name}"), &chain);
 }
 
-fn append(batch: &mut Batch, family: Family, table: &str, chain: &str, rule: &Expressions) {
+pub(super) fn append(
+    batch: &mut Batch,
+    family: Family,
+    table: &str,
+    chain: &str,
+    rule: &Expressions,
+) {
     let data = Attributes::default()
         .text(1, table)
         .text(2, chain)
@@ -450,47 +471,4 @@ fn passage(guard: bool) -> Vec<Expressions> {
         rules.push(Expressions::default().verdict(Verdict::Drop));
     }
     rules
-}
-
-/// The address containers find their resolver at.
-pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
-
-/// In the calling thread's network namespace: sends queries for 127.0.0.11 port 53 to the resolver's real ports.
-///
-/// The resolver does not listen on port 53 itself, because a name server in the container may want `0.0.0.0:53`.
-///
-/// # Errors
-/// The kernel refused; then nothing changed.
-pub fn redirect_resolver(udp: u16, tcp: u16) -> Result<()> {
-    let table = "gantry_resolver";
-    let mut batch = Batch::default();
-    let name = Attributes::default().text(1, table);
-    for request in [Request::NewTable, Request::DelTable, Request::NewTable] {
-        batch.push(request, Family::Ipv4, "table", &name);
-    }
-    base_chain(&mut batch, Family::Ipv4, table, "output", ("nat", 3, -100));
-    for (protocol, port) in [(Protocol::Udp, udp), (Protocol::Tcp, tcp)] {
-        let rule = Expressions::default()
-            .field(Field::Destination4, R0)
-            .compare(R0, true, &RESOLVER.octets());
-        let rule = rule
-            .meta(Meta::Protocol, R0)
-            .compare(R0, true, &[protocol.number()]);
-        let rule = rule
-            .field(Field::Port, R0)
-            .compare(R0, true, &53u16.to_be_bytes());
-        let rule = rule
-            .constant(R0, &RESOLVER.octets())
-            .constant(R0 + 1, &port.to_be_bytes());
-        append(
-            &mut batch,
-            Family::Ipv4,
-            table,
-            "output",
-            &rule.destination_nat(IPV4.into(), R0, R0 + 1),
-        );
-    }
-    batch.commit().map_err(|(request, error)| {
-        Error::kernel("resolver", format!("nf_tables({request})"), error)
-    })
 }

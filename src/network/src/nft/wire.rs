@@ -227,6 +227,38 @@ impl Batch {
     }
 }
 
+/// Whether table `name` exists in the calling thread's network namespace.
+///
+/// # Errors
+/// The kernel's.
+pub fn table_exists(family: Family, name: &str) -> io::Result<bool> {
+    let mut query = Batch {
+        data: Vec::new(),
+        sequence: 1,
+        names: Vec::new(),
+    };
+    let kind = SUBSYSTEM_NFTABLES << 8 | Request::GetTable as u16;
+    query.message(
+        kind,
+        NLM_F_REQUEST | NLM_F_ACK,
+        family as u8,
+        0,
+        &Attributes::default().text(1, name),
+    );
+    let mut socket = Socket::new(NETLINK_NETFILTER)?;
+    socket.bind_auto()?;
+    socket.send_to(&query.data, &SocketAddr::new(0, 0), 0)?;
+    loop {
+        let (data, _) = socket.recv_from_full()?;
+        match acknowledgements(&data).first() {
+            Some((_, 0)) => return Ok(true),
+            Some((_, errno)) if *errno == nix::errno::Errno::ENOENT as i32 => return Ok(false),
+            Some((_, errno)) => return Err(io::Error::from_raw_os_error(*errno)),
+            None => {}
+        }
+    }
+}
+
 /// The (sequence, error number) of each acknowledgement in a received buffer.
 fn acknowledgements(mut data: &[u8]) -> Vec<(u32, i32)> {
     let mut list = Vec::new();
