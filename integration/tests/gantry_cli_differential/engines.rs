@@ -90,6 +90,10 @@ impl Engine {
             .arg(folder.join("data"))
             .arg("--exec-root")
             .arg(folder.join("exec"));
+        // Both engines with the same init, so that what differs is theirs.
+        command
+            .arg("--init-path")
+            .arg(tree().join("usr/bin/tini-static"));
         Self::start(command, folder)
     }
 

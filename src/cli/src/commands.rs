@@ -117,12 +117,15 @@ const GROUPS: &[(&str, &[Command])] = &[
 
 /// What this project does not do, and says so.
 const ABSENT: &[(&str, &str)] = &[
+    ("build", "build with `docker build` against the same socket"),
     (
-        "build",
-        "builds are not here yet; `docker build` works against the same socket once the engine has them",
+        "builder",
+        "build with `docker build` against the same socket",
     ),
-    ("builder", "builds are not here yet"),
-    ("buildx", "builds are not here yet"),
+    (
+        "buildx",
+        "build with `docker build` against the same socket",
+    ),
     ("checkpoint", "checkpoints are not here yet"),
     ("compose", "run docker compose against the same socket"),
     ("config", "swarm is not supported"),

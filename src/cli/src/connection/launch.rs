@@ -15,6 +15,9 @@ use crate::failure::{Failure, Outcome, os_text};
 /// How long a new engine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Seconds without a container and without a question after which the engine leaves.
+const IDLE: &str = "300";
+
 /// `gantryd` beside this program, else in `PATH`.
 fn engine() -> Outcome<PathBuf> {
     let beside = std::env::current_exe()
@@ -74,7 +77,7 @@ fn start(endpoint: &Endpoint, folder: &Path) -> Outcome<File> {
         .append(true)
         .open(&log_path)?;
     let mut command = Command::new(&program);
-    command.args(["--idle-exit", "-H", &endpoint.text()]);
+    command.args(["--idle-exit", IDLE, "-H", &endpoint.text()]);
     command
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

@@ -72,7 +72,10 @@ fn describe(command: &Command) -> clap::Command {
 }
 
 fn whole() -> clap::Command {
-    describe(&crate::commands::root()).version(env!("CARGO_PKG_VERSION"))
+    // `--version` stands in the table already.
+    describe(&crate::commands::root())
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_version_flag(true)
 }
 
 fn completion(_: &Session, parsed: &Parsed) -> Outcome {
@@ -98,4 +101,12 @@ fn man(_: &Session, parsed: &Parsed) -> Outcome {
     clap_mangen::generate_to(whole(), folder)?;
     std::io::stdout().flush()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_command_can_be_described() {
+        super::whole().debug_assert();
+    }
 }

@@ -13,14 +13,10 @@ pub const COMMAND: Command = Command {
     name: "check",
     usage: "[OPTIONS]",
     about: "Verify everything the engine stores",
-    flags: &[&[
-        flag(
-            "quick",
-            "Only whether everything is there, not whether it is whole",
-        )
-        .short('q'),
-        flag("repair", "Remove what is broken or belongs to nothing"),
-    ]],
+    flags: &[&[flag(
+        "repair",
+        "Remove what is broken or belongs to nothing",
+    )]],
     run,
     ..BASE
 };
@@ -42,9 +38,7 @@ struct Problem {
 }
 
 fn run(session: &Session, parsed: &Parsed) -> Outcome {
-    let query = Query::new()
-        .when("repair", parsed.is("repair"))
-        .when("quick", parsed.is("quick"));
+    let query = Query::new().when("repair", parsed.is("repair"));
     let answer = session
         .engine()?
         .call("POST", "/system/check", &query, Body::Empty)
