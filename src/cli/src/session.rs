@@ -282,13 +282,13 @@ impl Engine {
         self.call("DELETE", path, query, Body::Empty)
     }
 
-    /// `POST` that takes the connection over.
+    /// `POST` that takes the connection over. A body belongs to exec alone: the engine takes an attached stream over
+    /// without reading one, so that it would end up in the container's standard input.
     ///
     /// # Errors
     /// When the engine refuses.
-    pub fn hijack(&self, path: &str, query: &Query, body: &impl Serialize) -> Outcome<Hijacked> {
+    pub fn hijack(&self, path: &str, query: &Query, body: Body<'_>) -> Outcome<Hijacked> {
         let target = format!("/v{}{path}{}", self.version, query.text());
-        let body = Body::Json(serde_json::to_vec(body)?);
         let request = Request {
             method: "POST",
             target,

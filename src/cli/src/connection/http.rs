@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use serde::de::DeserializeOwned;
 
 use super::body::{Body, BodyReader, Length};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, os_text};
 
 /// One request.
 pub struct Request<'a, 'b> {
@@ -136,16 +136,23 @@ pub fn send(connection: File, request: Request<'_, '_>) -> Outcome<Answer> {
     head += "\r\n";
     let mut writer = &connection;
     let no_body = request.method == "HEAD";
+    let mut unread = None;
     let sent = writer
         .write_all(head.as_bytes())
         .and_then(|()| match request.body {
             Body::Empty => Ok(()),
             Body::Json(bytes) => writer.write_all(&bytes),
-            Body::Stream(from, _) => send_chunks(from, &mut writer),
+            Body::Stream(from, _) => send_chunks(from, &mut writer, &mut unread),
         });
+    if let Some(error) = unread {
+        // The engine would wait for the rest for ever.
+        return Err(Failure::new(format!(
+            "error during connect: read: {}",
+            os_text(&error)
+        )));
+    }
     // An engine that refuses early stops reading; what it says explains more than the broken pipe.
-    let answer = read_head(connection, no_body);
-    match (sent, answer) {
+    match (sent, read_head(connection, no_body)) {
         (_, Ok(answer)) => Ok(answer),
         (Err(error), Err(_)) => Err(error.into()),
         (Ok(()), Err(error)) => Err(Failure::new(format!("error during connect: {error}"))),
@@ -155,10 +162,21 @@ pub fn send(connection: File, request: Request<'_, '_>) -> Outcome<Answer> {
 /// How this client names itself.
 const AGENT: &str = concat!("gantry/", env!("CARGO_PKG_VERSION"), " (linux)");
 
-fn send_chunks(from: &mut dyn Read, to: &mut impl Write) -> io::Result<()> {
+/// Sends a stream in chunks; an error of the source goes to `unread`, what is returned is the connection's.
+fn send_chunks(
+    from: &mut dyn Read,
+    to: &mut impl Write,
+    unread: &mut Option<io::Error>,
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let count = from.read(&mut buffer)?;
+        let count = match from.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) => {
+                *unread = Some(error);
+                return Ok(());
+            }
+        };
         to.write_all(format!("{count:x}\r\n").as_bytes())?;
         to.write_all(&buffer[..count])?;
         to.write_all(b"\r\n")?;

@@ -115,7 +115,7 @@ fn run(session: &Session, parsed: &Parsed) -> Outcome {
         .with("stderr", "1")
         .maybe("detachKeys", keys);
     let signals = streams::Signals::block(parsed.is("sig-proxy") && !tty)?;
-    let hijacked = engine.hijack(&format!("{path}/attach"), &query, &serde_json::json!({}))?;
+    let hijacked = engine.hijack(&format!("{path}/attach"), &query, Body::Empty)?;
     signals.proxy(&engine, &path, tty);
     if tty && let Some((rows, columns)) = terminal::size(std::io::stdout()) {
         // A changed size makes full-screen programs draw themselves anew.
@@ -127,7 +127,8 @@ fn run(session: &Session, parsed: &Parsed) -> Outcome {
     }
     let mut stream = Attached::new(hijacked, tty, stdin, keys)?;
     match stream.copy()? {
-        Ended::Detached => Ok(()),
+        // Docker's attach and exec call it a failure, its run and start do not.
+        Ended::Detached => Err(Failure::new("read escape sequence")),
         Ended::Closed => finish(&pending.status()?),
     }
 }

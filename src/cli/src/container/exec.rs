@@ -9,8 +9,7 @@ use super::streams::{self, Attached, Ended};
 use crate::connection::{Body, Query, query::segment};
 use crate::failure::{Failure, Outcome};
 use crate::grammar::{COMMAND as BASE, Command, Count, Flag, Parsed, checks, flag, option};
-use crate::output;
-use crate::session::Session;
+use crate::session::{Engine, Session};
 use crate::terminal;
 
 /// `exec`.
@@ -94,20 +93,28 @@ fn run(session: &Session, parsed: &Parsed) -> Outcome {
             .bytes()
             .map(drop);
     }
-    let hijacked = engine.hijack(&format!("{exec}/start"), &Query::new(), &start)?;
+    let hijacked = engine.hijack(
+        &format!("{exec}/start"),
+        &Query::new(),
+        Body::Json(serde_json::to_vec(&start)?),
+    )?;
     signals.proxy(&engine, &exec, tty);
     if tty && terminal::is_terminal(std::io::stdin()) {
         streams::resize(&engine, &exec);
     }
-    let mut stream = Attached::new(hijacked, tty, stdin, keys)?;
+    let mut stream = Attached::new(hijacked, tty, stdin, keys)?.keeping_keys();
     if stream.copy()? == Ended::Detached {
-        return Ok(());
+        return Err(Failure::new("read escape sequence"));
     }
     drop(stream);
+    ended(&engine, &exec)
+}
+
+/// Ends this command as the process ended.
+fn ended(engine: &Engine, exec: &str) -> Outcome {
     let ended: ExecInspect = engine.get(&format!("{exec}/json"), &Query::new())?;
     match i32::try_from(ended.exit_code.unwrap_or(0)).unwrap_or(125) {
         0 => Ok(()),
         code => Err(Failure::exit(code)),
     }
-    .inspect_err(|_| drop(output::text("")))
 }

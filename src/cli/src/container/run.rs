@@ -262,7 +262,7 @@ fn foreground(
         .when("stderr", config.attach_stderr)
         .maybe("detachKeys", keys);
     let hijacked = engine
-        .hijack(&format!("{path}/attach"), &query, &serde_json::json!({}))
+        .hijack(&format!("{path}/attach"), &query, Body::Empty)
         .map_err(|error| explain(parsed, error))?;
     let pending = attach::Pending::ask(engine, id, condition(removing))?;
     signals.proxy(engine, &path, config.tty);

@@ -4,7 +4,7 @@ use gantry_api::container::inspect::Inspect;
 
 use super::streams::{self, Attached, Ended};
 use super::{attach, readiness};
-use crate::connection::{Query, query::segment};
+use crate::connection::{Body, Query, query::segment};
 use crate::failure::{Failure, Outcome};
 use crate::grammar::{COMMAND as BASE, Command, Count, Flag, Parsed, flag, option};
 use crate::output;
@@ -95,7 +95,7 @@ fn attached(session: &Session, parsed: &Parsed, name: &str) -> Outcome {
         .with("stdout", "1")
         .with("stderr", "1")
         .maybe("detachKeys", keys);
-    let hijacked = engine.hijack(&format!("{path}/attach"), &query, &serde_json::json!({}))?;
+    let hijacked = engine.hijack(&format!("{path}/attach"), &query, Body::Empty)?;
     let condition = if container.host_config.auto_remove {
         "removed"
     } else {

@@ -116,6 +116,7 @@ pub struct Attached {
     tty: bool,
     stdin: bool,
     keys: Vec<u8>,
+    kept: bool,
     raw: Option<Raw>,
 }
 
@@ -140,8 +141,16 @@ impl Attached {
             tty,
             stdin,
             keys,
+            kept: false,
             raw,
         })
+    }
+
+    /// Keeps the last detach key from the engine, which would print an error into an exec's stream for it.
+    #[must_use]
+    pub fn keeping_keys(mut self) -> Self {
+        self.kept = true;
+        self
     }
 
     /// Gives the terminal back, for an error to be told.
@@ -163,8 +172,9 @@ impl Attached {
         let writer = hijacked.writer.try_clone()?;
         let mut reader = hijacked.reader;
         if self.stdin {
-            let (keys, seen) = (self.tty.then(|| self.keys.clone()), Arc::clone(&detached));
-            thread::spawn(move || send_stdin(&writer, keys, &seen));
+            let keys = self.tty.then(|| self.keys.clone());
+            let (kept, seen) = (self.kept, Arc::clone(&detached));
+            thread::spawn(move || send_stdin(&writer, keys, kept, &seen));
         }
         let copied = if multiplexed {
             gantry_api::frame::copy(&mut reader, &mut io::stdout(), &mut io::stderr()).map(drop)
@@ -173,9 +183,6 @@ impl Attached {
         };
         self.raw = None;
         if detached.load(Ordering::SeqCst) {
-            if self.tty {
-                output::complain("read escape sequence");
-            }
             return Ok(Ended::Detached);
         }
         match copied {
@@ -201,51 +208,56 @@ fn copy_plain(reader: &mut impl Read) -> io::Result<()> {
 }
 
 /// Sends standard input; the keys go through to the engine, which is the one that detaches, but are noted here.
-fn send_stdin(writer: &std::fs::File, keys: Option<Vec<u8>>, detached: &AtomicBool) {
+fn send_stdin(writer: &std::fs::File, keys: Option<Vec<u8>>, kept: bool, detached: &AtomicBool) {
     let mut buffer = vec![0; 32 * 1024];
-    let mut matched = 0;
+    let mut watch = keys.map(|keys| Watch { keys, matched: 0 });
     let mut to = writer;
     // Not through std's buffer: its lock would be held while waiting for a key.
-    let Ok(stdin) = io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .map(std::fs::File::from)
-    else {
+    let copied = io::stdin().as_fd().try_clone_to_owned();
+    let Ok(mut from) = copied.map(std::fs::File::from) else {
         return;
     };
-    let mut from = &stdin;
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) | Err(_) => break,
-            Ok(count) => {
-                let mut end = count;
-                if let Some(keys) = &keys {
-                    for (at, &byte) in buffer[..count].iter().enumerate() {
-                        matched = if byte == keys[matched] {
-                            matched + 1
-                        } else {
-                            usize::from(byte == keys[0])
-                        };
-                        if matched == keys.len() {
-                            detached.store(true, Ordering::SeqCst);
-                            end = at + 1;
-                            break;
-                        }
-                    }
-                }
-                if to.write_all(&buffer[..end]).is_err() {
-                    return;
-                }
-                if detached.load(Ordering::SeqCst) {
-                    // An engine that does not know the keys is left all the same.
-                    thread::sleep(Duration::from_millis(500));
-                    shut(writer, nix::sys::socket::Shutdown::Both);
-                    return;
-                }
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        let found = watch
+            .as_mut()
+            .and_then(|watch| watch.find(&buffer[..count]));
+        let end = found.map_or(count, |last| if kept { last } else { last + 1 });
+        if found.is_some() {
+            detached.store(true, Ordering::SeqCst);
+        }
+        if to.write_all(&buffer[..end]).is_err() {
+            return;
+        }
+        if found.is_some() {
+            if !kept {
+                // An engine that does not know the keys is left all the same.
+                thread::sleep(Duration::from_millis(500));
             }
+            return shut(writer, nix::sys::socket::Shutdown::Both);
         }
     }
     shut(writer, nix::sys::socket::Shutdown::Write);
+}
+
+/// Looks for the detach keys, which may come one by one.
+struct Watch {
+    keys: Vec<u8>,
+    matched: usize,
+}
+
+impl Watch {
+    /// Where the last key is, if all of them have come.
+    fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        bytes.iter().position(|&byte| {
+            let goes_on = byte == self.keys[self.matched];
+            self.matched = if goes_on {
+                self.matched + 1
+            } else {
+                usize::from(byte == self.keys[0])
+            };
+            self.matched == self.keys.len()
+        })
+    }
 }
 
 fn shut(writer: &std::fs::File, how: nix::sys::socket::Shutdown) {
