@@ -12,3 +12,11 @@ object! {
         "description" description: String,
     }
 }
+
+object! {
+    /// The tags of one repository, as `GET /v2/{name}/tags/list` of a registry gives them.
+    Tags {
+        "name" name: String,
+        "tags" tags: Option<Vec<String>>,
+    }
+}

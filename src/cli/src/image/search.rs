@@ -1,6 +1,6 @@
 //! `search`, and `search --tags`: the tags of one repository, asked of its registry through the engine.
 
-use gantry_api::image::search::Found;
+use gantry_api::image::search::{Found, Tags};
 use serde_json::json;
 
 use super::reference::Name;
@@ -139,7 +139,8 @@ fn tags(session: &Session, parsed: &Parsed, term: &str) -> Outcome {
         }
         _ => error,
     })?;
-    let all: Vec<String> = answer.json()?;
+    let tags: Tags = answer.json()?;
+    let all = tags.tags.unwrap_or_default();
     let shown = if limit > 0 {
         limit.min(all.len())
     } else {
