@@ -1,5 +1,6 @@
 //! keel, a low-level OCI runtime: spec → `Config` → `Plan` → init. One shot, one thread, no async.
 
+pub mod annotations;
 pub mod cgroups;
 pub mod checkpoint;
 pub mod cli;

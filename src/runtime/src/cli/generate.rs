@@ -43,5 +43,9 @@ pub fn manual() -> std::io::Result<Vec<u8>> {
         let options = String::from_utf8_lossy(&options).replace(".SH OPTIONS\n", "");
         page.extend_from_slice(options.as_bytes());
     }
+    page.extend_from_slice(b".SH ANNOTATIONS\nAnnotations of config.json that keel heeds.\n");
+    for (name, what) in crate::annotations::HEEDED {
+        page.extend_from_slice(format!(".TP\n{name}\n{}\n", what.replace('-', "\\-")).as_bytes());
+    }
     Ok(page)
 }

@@ -17,6 +17,10 @@ pub struct Hook {
     pub env: Option<Vec<(String, String)>>,
     /// When it is killed.
     pub timeout: Option<Duration>,
+    /// File that its standard output is appended to.
+    pub stdout: Option<PathBuf>,
+    /// The same for standard error.
+    pub stderr: Option<PathBuf>,
 }
 
 /// The six points, in the order of a container's life.
@@ -65,6 +69,20 @@ impl Hooks {
             .iter()
             .find(|(listed, _)| *listed == point)
             .map_or(&[], |(_, hooks)| hooks)
+    }
+
+    /// Sends what hooks say to these files. startContainer hooks would find other files there, those of the container.
+    pub(super) fn redirect(&mut self, stdout: Option<&PathBuf>, stderr: Option<&PathBuf>) {
+        let outside = |(point, _): &&mut (Point, Vec<Hook>)| *point != Point::StartContainer;
+        for hook in self
+            .lists
+            .iter_mut()
+            .filter(outside)
+            .flat_map(|(_, hooks)| hooks)
+        {
+            hook.stdout = stdout.cloned();
+            hook.stderr = stderr.cloned();
+        }
     }
 
     pub(super) fn read(document: Option<&document::Hooks>) -> Result<Self> {
@@ -135,5 +153,7 @@ fn hook_of(document: &document::Hook, path: &str) -> Result<Hook> {
             .as_ref()
             .map(|env| env.iter().map(pair).collect()),
         timeout,
+        stdout: None,
+        stderr: None,
     })
 }

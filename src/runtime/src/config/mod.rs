@@ -98,6 +98,9 @@ impl Config {
     /// [`Error::InvalidConfig`] with the field's path.
     pub fn parse(bytes: &[u8], bundle: &Path) -> Result<Self> {
         let document: document::Document = parse(bytes, "config.json")?;
+        if let Some(annotations) = &document.annotations {
+            crate::annotations::check(annotations)?;
+        }
         Self::read(document, bundle)
     }
 
@@ -142,7 +145,7 @@ impl Config {
             masked_paths: paths(linux.masked_paths.as_deref(), "linux.maskedPaths")?,
             readonly_paths: paths(linux.readonly_paths.as_deref(), "linux.readonlyPaths")?,
             sysctl: sysctl::read(linux.sysctl.as_ref(), &namespaces)?,
-            hooks: Hooks::read(document.hooks.as_ref())?,
+            hooks: hooks(document.hooks.as_ref(), document.annotations.as_ref())?,
             cgroups_path: linux.cgroups_path.filter(|path| !path.is_empty()),
             resources: linux.resources,
             seccomp: linux.seccomp.filter(|raw| raw.get() != "null"),
@@ -294,6 +297,19 @@ fn memory_policy(document: &document::MemoryPolicy) -> Result<MemoryPolicy> {
         )
     })?;
     Ok(MemoryPolicy { mode, nodes })
+}
+
+fn hooks(
+    document: Option<&document::Hooks>,
+    annotations: Option<&BTreeMap<String, String>>,
+) -> Result<Hooks> {
+    use crate::annotations::{HOOKS_STDERR, HOOKS_STDOUT, path};
+    let mut hooks = Hooks::read(document)?;
+    if let Some(annotations) = annotations {
+        let [out, err] = [HOOKS_STDOUT, HOOKS_STDERR].map(|name| path(annotations, name));
+        hooks.redirect(out.as_ref(), err.as_ref());
+    }
+    Ok(hooks)
 }
 
 fn net_devices(

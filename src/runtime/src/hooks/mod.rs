@@ -96,8 +96,24 @@ fn command(
         command.current_dir(directory);
     }
     let second = output.try_clone().map_err(|error| text(&error))?;
-    command.stdin(Stdio::piped()).stdout(output).stderr(second);
+    command.stdin(Stdio::piped());
+    command.stdout(stream(hook.stdout.as_deref(), output)?);
+    command.stderr(stream(hook.stderr.as_deref(), second)?);
     Ok(command)
+}
+
+/// The file that an annotation names, else the pipe.
+fn stream(file: Option<&Path>, pipe: PipeWriter) -> std::result::Result<Stdio, String> {
+    let Some(path) = file else {
+        return Ok(pipe.into());
+    };
+    let opened = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(path);
+    opened
+        .map(Stdio::from)
+        .map_err(|error| format!("{:?}: {}", path.display(), text(&error)))
 }
 
 /// Collects what the hook says until it ends, or its time is up: whether it ended, and its words.

@@ -10,6 +10,7 @@ use sys::{Errno, file, process, socket};
 use super::foreground::{self, Session};
 use super::make::{self, Made, Order};
 use super::{Context, start, teardown};
+use crate::annotations;
 use crate::cli::{Create, LaunchFlags, Run};
 use crate::compat;
 use crate::config::{Config, SIZE_LIMIT};
@@ -156,7 +157,8 @@ fn launch(
         confinement: &confinement,
     };
     let made = make::make(order, &config, raw, &host, &plan)?;
-    if let Some(path) = &flags.pidfd_socket {
+    let receiver = annotations::path(&config.annotations, annotations::PIDFD_RECEIVER);
+    if let Some(path) = flags.pidfd_socket.as_ref().or(receiver.as_ref()) {
         send_pidfd(path, made.dialogue.child.pidfd.as_fd(), "standard")?;
     }
     Ok(Launched { made, config })

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use sys::{credentials, file, process, socket};
 
@@ -26,7 +25,7 @@ use crate::namespaces::maps;
 use crate::plan::{ChildAction, Confinement, ParentAction, Plan};
 use crate::state::slot::process_facts;
 use crate::state::{Record, Root, Slot};
-use crate::{netdev, rdt};
+use crate::{annotations, netdev, rdt};
 
 /// How a container is made.
 #[derive(Debug)]
@@ -176,14 +175,7 @@ impl Maker<'_> {
     }
 
     fn make_cgroup(&mut self) -> Result<()> {
-        let properties = self
-            .config
-            .annotations
-            .iter()
-            .filter(|(name, _)| name.starts_with("org.systemd.property."));
-        let properties = properties
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
+        let properties = annotations::systemd_properties(&self.config.annotations);
         let request = Request {
             id: self.order.id,
             path: self.config.cgroups_path.as_deref(),
@@ -194,7 +186,12 @@ impl Maker<'_> {
             properties: &properties,
         };
         let cgroup = Cgroup::create(&request, &self.host.layout)?;
-        let record = self.facts(&cgroup);
+        let record = Record::new(
+            self.order.id,
+            self.config,
+            self.raw.clone(),
+            cgroup.record().clone(),
+        );
         self.cgroup = Some(cgroup);
         // A skeleton: `delete --force` finds the cgroup by it when this process is killed before the end.
         self.slot
@@ -215,21 +212,6 @@ impl Maker<'_> {
         let uid = self.config.process.as_ref()?.user.uid;
         delegated
             .then(|| crate::config::Namespaces::outside(&self.config.namespaces.uid_map, uid))?
-    }
-
-    fn facts(&self, cgroup: &Cgroup) -> Record {
-        Record {
-            id: self.order.id.to_owned(),
-            pid: 0,
-            start_time: 0,
-            bundle: self.config.bundle.clone(),
-            rootfs: self.config.rootfs.clone(),
-            created: sys::clock::rfc3339_nano(SystemTime::now()),
-            cgroup: cgroup.record().clone(),
-            resources: None,
-            rdt: None,
-            config: self.raw.clone(),
-        }
     }
 
     fn open_source(&mut self, index: usize) -> Result<()> {

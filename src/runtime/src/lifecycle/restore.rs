@@ -3,7 +3,6 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use sys::{file, mount, namespace, process, socket};
 
@@ -12,6 +11,7 @@ use super::create::{Bundle, console_socket};
 use super::foreground::{self, Session};
 use super::outside::write_pid_file;
 use super::{Context, start, teardown};
+use crate::annotations;
 use crate::cgroups::{Cgroup, Record as Cgroups, Request as Wanted};
 use crate::checkpoint::Criu;
 use crate::checkpoint::external::{self, External, Origin};
@@ -88,14 +88,7 @@ impl Returning<'_> {
     fn make_cgroup(&mut self, raw: Box<serde_json::value::RawValue>) -> Result<()> {
         let host = Host::probe()?;
         let resources = Resources::parse(self.config.resources.as_deref())?;
-        let properties = self
-            .config
-            .annotations
-            .iter()
-            .filter(|(name, _)| name.starts_with("org.systemd.property."));
-        let properties = properties
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
+        let properties = annotations::systemd_properties(&self.config.annotations);
         let wanted = Wanted {
             id: &self.verb.id,
             path: self.config.cgroups_path.as_deref(),
@@ -106,18 +99,7 @@ impl Returning<'_> {
             properties: &properties,
         };
         let cgroup = Cgroup::create(&wanted, &host.layout)?;
-        let record = Record {
-            id: self.verb.id.clone(),
-            pid: 0,
-            start_time: 0,
-            bundle: self.config.bundle.clone(),
-            rootfs: self.config.rootfs.clone(),
-            created: sys::clock::rfc3339_nano(SystemTime::now()),
-            cgroup: cgroup.record().clone(),
-            resources: None,
-            rdt: None,
-            config: raw,
-        };
+        let record = Record::new(&self.verb.id, self.config, raw, cgroup.record().clone());
         self.cgroup = Some(cgroup);
         self.slot.write(&record)?;
         self.record = Some(record);

@@ -190,7 +190,8 @@ fn options(mount: &Mount, kind: &str, config: &Config) -> Result<Vec<Setting>> {
         .as_deref()
         .filter(|_| matches!(kind, "tmpfs" | "mqueue" | "devpts"))
     {
-        options.push((c"context".to_owned(), Some(c_path(label)?)));
+        let key = crate::annotations::mount_context_key(&config.annotations)?;
+        options.push((c_path(key)?, Some(c_path(label)?)));
     }
     Ok(options)
 }

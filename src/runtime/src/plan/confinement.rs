@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::lsm::Order as Label;
 use crate::seccomp::{self, Filter, Profile};
-use crate::{coresched, landlock, lsm};
+use crate::{annotations, coresched, landlock, lsm};
 
 /// All of it, ready for the child.
 #[derive(Debug, Clone, Default)]
@@ -28,9 +28,10 @@ impl Confinement {
     pub fn new(config: &Config, process: &Process, host: &Host) -> Result<Self> {
         let annotation = |name: &str| config.annotations.get(name).map(String::as_str);
         let modules = host.modules(process.apparmor.is_some() || process.selinux.is_some());
-        let receiver = annotation("run.oci.seccomp.receiver");
+        let environment = std::env::var("RUN_OCI_SECCOMP_RECEIVER").ok();
+        let receiver = annotation(annotations::SECCOMP_RECEIVER).or(environment.as_deref());
         let options = seccomp::Options {
-            fail_unknown: annotation("run.oci.seccomp_fail_unknown_syscall")
+            fail_unknown: annotation(annotations::SECCOMP_FAIL_UNKNOWN)
                 .is_some_and(|value| value != "0"),
         };
         let profile = config
@@ -38,6 +39,12 @@ impl Confinement {
             .as_ref()
             .map(|raw| Profile::parse(raw.get(), receiver))
             .transpose()?;
+        let mut filter = profile
+            .map(|profile| seccomp::compile(&profile, options))
+            .transpose()?;
+        if let Some(data) = annotation(annotations::SECCOMP_BPF_DATA) {
+            filter = Some(Filter::from_base64(data)?);
+        }
         Ok(Self {
             labels: lsm::plan(
                 process.apparmor.as_deref(),
@@ -52,9 +59,7 @@ impl Confinement {
                 .map(coresched::plan)
                 .transpose()?
                 .unwrap_or(false),
-            filter: profile
-                .map(|profile| seccomp::compile(&profile, options))
-                .transpose()?,
+            filter,
         })
     }
 

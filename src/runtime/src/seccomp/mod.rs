@@ -40,6 +40,35 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// A filter that somebody else compiled, its instructions in base64 (crun's `run.oci.seccomp_bpf_data`).
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] for what is no list of instructions.
+    pub fn from_base64(text: &str) -> Result<Self> {
+        let refuse = || {
+            Error::config(
+                format!("annotations.{}", crate::annotations::SECCOMP_BPF_DATA),
+                "accepted: base64 of BPF instructions, eight bytes each",
+            )
+        };
+        let bytes = base64(text).ok_or_else(refuse)?;
+        if bytes.is_empty() || bytes.len() % 8 != 0 || bytes.len() / 8 > MOST_INSTRUCTIONS {
+            return Err(refuse());
+        }
+        let read = |b: &[u8]| Instruction {
+            code: u16::from_ne_bytes([b[0], b[1]]),
+            jt: b[2],
+            jf: b[3],
+            k: u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
+        };
+        Ok(Self {
+            program: bytes.chunks_exact(8).map(read).collect(),
+            flags: 0,
+            flags_are_optional: false,
+            listener: None,
+        })
+    }
+
     /// Loads the filter for the calling thread; for init, allocates nothing. The descriptor comes back where there is a
     /// listener.
     ///
@@ -59,6 +88,29 @@ impl Filter {
 #[must_use]
 pub fn architectures() -> Vec<String> {
     Architecture::names()
+}
+
+/// The bytes of base64 (RFC 4648) with or without padding.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut held) = (0u32, 0u32);
+    for letter in text.trim().trim_end_matches('=').bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held & 0xff) as u8);
+        }
+    }
+    Some(bytes)
 }
 
 /// What [`compile`] does beyond the profile.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -40,6 +41,23 @@ pub struct Record {
 }
 
 impl Record {
+    /// The record of a container that is being made: no process yet.
+    #[must_use]
+    pub fn new(id: &str, config: &Config, raw: Box<RawValue>, cgroup: cgroups::Record) -> Self {
+        Self {
+            id: id.to_owned(),
+            pid: 0,
+            start_time: 0,
+            bundle: config.bundle.clone(),
+            rootfs: config.rootfs.clone(),
+            created: sys::clock::rfc3339_nano(SystemTime::now()),
+            cgroup,
+            resources: None,
+            rdt: None,
+            config: raw,
+        }
+    }
+
     /// The typed configuration.
     ///
     /// # Errors

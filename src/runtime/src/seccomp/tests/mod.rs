@@ -173,6 +173,19 @@ fn unknown_names_are_left_out_or_refused() {
 }
 
 #[test]
+fn compiled_filters_come_in_base64() {
+    // ret ALLOW: 06 00 00 00 00 00 ff 7f
+    let filter = Filter::from_base64("BgAAAAAA/38=").unwrap();
+    assert_eq!(
+        run(&filter.program, &Call::wide(0, [0; 6])),
+        Verdict::ALLOW.0
+    );
+    for text in ["", "!", "BgAA"] {
+        assert!(Filter::from_base64(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn the_kernel_takes_the_program() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/seccomp/tests/docker.json");
     let filter = compile(
