@@ -9,6 +9,16 @@ use crate::stage::{Lane, Stage, check, said, same};
 /// All of them.
 pub const ALL: &[(Lane, &str, Case)] = &[
     (
+        Lane::Host,
+        "delete_ends_who_outlived_init",
+        delete_ends_who_outlived_init,
+    ),
+    (
+        Lane::V2,
+        "delete_ends_who_outlived_init",
+        delete_ends_who_outlived_init,
+    ),
+    (
         Lane::V2,
         "a_threaded_cgroup_is_named",
         a_threaded_cgroup_is_named,
@@ -237,4 +247,22 @@ fn a_threaded_cgroup_is_named(stage: &Stage) -> Result<(), Failed> {
     std::fs::write(parent.join("cgroup.type"), "threaded")?;
     stage.fails(&["create", "ID"], "mode; choose a cgroupsPath below")?;
     check(!parent.join("c").exists(), || "the refused cgroup is left")
+}
+
+/// Without a pid namespace the end of init ends nobody else.
+fn delete_ends_who_outlived_init(stage: &Stage) -> Result<(), Failed> {
+    stage.change(|config| {
+        if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
+            namespaces.retain(|it| it["type"] != "pid");
+        }
+        config["process"]["args"] = json!(["sh", "-c", "sleep 97 & true"]);
+    })?;
+    stage.start()?;
+    stage.wait_for("stopped")?;
+    check(
+        stage.ok(&["ps", "ID"])?.contains("sleep 97"),
+        || "nobody is left to be ended",
+    )?;
+    stage.ok(&["delete", "ID"])?;
+    check(!stage.cgroup("pids").exists(), || "the cgroup is left")
 }

@@ -90,6 +90,28 @@ pub fn cgroup_not_empty(processes: usize) -> String {
     format!("container's cgroup is not empty: {processes} process(es) found")
 }
 
+/// A limit in a hierarchy that is not mounted, or where a rootless caller may make no cgroup; runc's own tests and
+/// scripts for rootless set-ups look for it.
+#[must_use]
+pub fn not_joined(controller: &str) -> String {
+    format!("cannot set {controller} limit: container could not join or create cgroup")
+}
+
+/// `exec --cgroup` with a path that leads out of the container's cgroup: runc's tests, old words and new ones.
+#[must_use]
+pub fn bad_sub_cgroup(path: &str) -> String {
+    format!("bad sub cgroup path: {path} is not a sub cgroup path")
+}
+
+/// `exec --cgroup` with a cgroup that is not there: runc's tests.
+#[must_use]
+pub fn no_sub_cgroup(path: &std::path::Path) -> String {
+    format!(
+        "error adding pid to cgroup {}: {NO_SUCH_FILE}",
+        path.display()
+    )
+}
+
 /// Events of a container that is not running.
 #[must_use]
 pub fn not_running(id: &str) -> String {

@@ -102,10 +102,7 @@ fn one(dir: &Path, write: &Write, note: &mut dyn FnMut(&Path, &str, &str)) -> sy
 
 /// The hierarchy is not mounted, or a rootless caller could not make its cgroup there.
 fn unjoined(controller: &str) -> Error {
-    Error::Unsupported {
-        feature: format!("cannot set {controller} limit"),
-        missing: "container could not join or create cgroup".to_owned(),
-    }
+    Error::Denied(crate::compat::not_joined(controller))
 }
 
 /// The failure of a write, with what only the cgroup itself can tell.

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::layout::has;
 use super::{Cgroup, dir, join, v2};
+use crate::compat;
 use crate::error::{Error, Result};
 
 /// The directories that a process is to be put into.
@@ -63,8 +64,8 @@ impl Cgroup {
         let mut dirs: Vec<PathBuf> = paths.into_values().collect();
         let mut target = None;
         if let ([only], true) = (dirs.as_mut_slice(), v2_only) {
-            if asked.is_empty() && has_busy_children(only) {
-                *only = cgroup_of(init, only);
+            if asked.is_empty() && takes_no_process(only) {
+                *only = cgroup_of(init).unwrap_or_else(|| only.clone());
             }
             target = Some(v2::open(only)?);
         }
@@ -76,20 +77,20 @@ impl Cgroup {
     }
 }
 
-/// Whether the cgroup gives controllers to its children: then it takes no process itself (EBUSY), and a systemd in the
-/// container has moved even init further down.
-fn has_busy_children(dir: &Path) -> bool {
-    dir::read(dir, "cgroup.subtree_control").is_ok_and(|text| !text.is_empty())
+/// Whether the cgroup gives controllers to its children (EBUSY: a systemd in the container has moved even init further
+/// down), or is gone because init has moved elsewhere.
+fn takes_no_process(dir: &Path) -> bool {
+    dir::read(dir, "cgroup.subtree_control").map_or(true, |text| !text.is_empty())
 }
 
-/// The cgroup of `init` if it lies below `dir`, else `dir`.
-fn cgroup_of(init: i32, dir: &Path) -> PathBuf {
-    let text =
-        dir::read_whole(&Path::new("/proc").join(init.to_string()), "cgroup").unwrap_or_default();
-    let own = text.lines().find_map(|line| line.strip_prefix("0::/"));
-    let own = own.map(|path| Path::new(super::layout::ROOT).join(path));
-    own.filter(|path| path.starts_with(dir))
-        .unwrap_or_else(|| dir.to_owned())
+/// The cgroup that `init` is in now.
+fn cgroup_of(init: i32) -> Option<PathBuf> {
+    let text = dir::read_whole(&Path::new("/proc").join(init.to_string()), "cgroup").ok()?;
+    let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some(super::layout::below(
+        Path::new(super::layout::ROOT),
+        Path::new(own),
+    ))
 }
 
 /// The values of `--cgroup` by controller; the empty name is all of them.
@@ -128,19 +129,13 @@ fn sub_path(base: &Path, below: &str) -> Result<PathBuf> {
         match part {
             Component::Normal(name) => path.push(name),
             Component::ParentDir => {
-                return Err(Error::Usage(format!(
-                    "{below} is not a sub cgroup path: it has \"..\" in it"
-                )));
+                return Err(Error::Usage(compat::bad_sub_cgroup(below)));
             }
             _ => {}
         }
     }
     if !path.join("cgroup.procs").exists() {
-        let what = format!(
-            "there is no cgroup {}; make it first, below the container's own",
-            path.display()
-        );
-        return Err(Error::Usage(what));
+        return Err(Error::Usage(compat::no_sub_cgroup(&path)));
     }
     Ok(path)
 }

@@ -3,17 +3,22 @@
 //! Pure. Refuses, by its path in config.json, what no kernel accepts and what contradicts itself; what depends on the
 //! machine (which cgroup version, which controllers) is judged by the cgroups room.
 
+mod devices;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use oci_spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxHugepageLimit, LinuxMemory,
-    LinuxNetwork, LinuxResources, LinuxThrottleDevice,
+    LinuxBlockIo, LinuxCpu, LinuxHugepageLimit, LinuxMemory, LinuxNetwork, LinuxResources,
+    LinuxThrottleDevice,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use self::devices::{default_devices, device};
 use super::process::number_list;
-use crate::cgroups::{Access, DeviceClass, DeviceRule};
+use crate::cgroups::DeviceRule;
 use crate::error::{Error, Result};
 
 /// Everything `linux.resources` asks for; what is `None` or empty is left as the kernel has it.
@@ -149,10 +154,22 @@ pub struct Rdma {
     pub hca_objects: Option<u32>,
 }
 
-/// The one part of the spec that its Rust types cannot tell from nothing: a pids object without a limit.
+/// What the spec's Rust types read otherwise than its Go types: a pids object without a limit is nothing, and the size
+/// of huge pages was spelled `pagesize` in the spec until 1.0, as Go still takes it.
 #[derive(Default, Deserialize)]
-struct PidsGiven {
+#[serde(rename_all = "camelCase")]
+struct Given {
     pids: Option<Limit>,
+    hugepage_limits: Option<Vec<Page>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    #[serde(default, alias = "pagesize")]
+    page_size: String,
+    #[serde(default)]
+    limit: i64,
 }
 
 #[derive(Default, Deserialize)]
@@ -190,9 +207,18 @@ impl Resources {
 
     fn read(text: &str) -> Result<(LinuxResources, Option<i64>)> {
         let unreadable = |e: serde_json::Error| Error::config("linux.resources", e.to_string());
-        let given: PidsGiven = serde_json::from_str(text).map_err(unreadable)?;
+        let given: Given = serde_json::from_str(text).map_err(unreadable)?;
         let pids = given.pids.and_then(|p| p.limit);
-        Ok((serde_json::from_str(text).map_err(unreadable)?, pids))
+        let mut spec: LinuxResources = serde_json::from_str(text).map_err(unreadable)?;
+        if let Some(pages) = given.hugepage_limits {
+            let page = |page: Page| {
+                let mut limit = LinuxHugepageLimit::default();
+                limit.set_page_size(page.page_size).set_limit(page.limit);
+                limit
+            };
+            spec.set_hugepage_limits(Some(pages.into_iter().map(page).collect()));
+        }
+        Ok((spec, pids))
     }
 
     /// What a new container gets: `spec` and the devices that every container may use.
@@ -409,161 +435,4 @@ fn unified(spec: &LinuxResources) -> Result<BTreeMap<String, String>> {
         found.insert(key.clone(), value.clone());
     }
     Ok(found)
-}
-
-fn device(index: usize, spec: &LinuxDeviceCgroup) -> Result<Vec<DeviceRule>> {
-    let at = |field: &str| format!("linux.resources.devices[{index}].{field}");
-    let number = |field: &str, value: Option<i64>| match value {
-        None | Some(-1) => Ok(None),
-        Some(n) => u32::try_from(n).map(Some).map_err(|_| {
-            Error::config(
-                at(field),
-                format!("{n} is neither a device number nor -1 for any"),
-            )
-        }),
-    };
-    let text = spec.access().as_deref().unwrap_or_default();
-    if text.is_empty() {
-        let what =
-            format!("device access at {index} field cannot be empty; give any of r, w and m");
-        return Err(Error::config(at("access"), what));
-    }
-    let access = Access::parse(text).ok_or_else(|| {
-        Error::config(
-            at("access"),
-            format!("{text:?} has letters other than r, w and m"),
-        )
-    })?;
-    let classes: &[DeviceClass] = match spec.typ().unwrap_or(LinuxDeviceType::A) {
-        LinuxDeviceType::A => &[DeviceClass::Char, DeviceClass::Block],
-        LinuxDeviceType::C | LinuxDeviceType::U => &[DeviceClass::Char],
-        LinuxDeviceType::B => &[DeviceClass::Block],
-        LinuxDeviceType::P => {
-            return Err(Error::config(
-                at("type"),
-                "a FIFO has no device number; give a, b or c",
-            ));
-        }
-    };
-    let (major, minor) = (
-        number("major", spec.major())?,
-        number("minor", spec.minor())?,
-    );
-    let rule = |class: &DeviceClass| DeviceRule {
-        allow: spec.allow(),
-        class: *class,
-        major,
-        minor,
-        access,
-    };
-    Ok(classes.iter().map(rule).collect())
-}
-
-/// What every container may do: make any node, and use those that runtime-spec "Default Devices" lists, the console,
-/// pseudo-terminals and /dev/net/tun.
-fn default_devices() -> impl Iterator<Item = DeviceRule> {
-    const MEM: [u32; 5] = [3, 5, 7, 8, 9];
-    let make = [DeviceClass::Char, DeviceClass::Block].map(|class| DeviceRule {
-        allow: true,
-        class,
-        major: None,
-        minor: None,
-        access: Access::MAKE,
-    });
-    let numbers = MEM.iter().map(|minor| (1, Some(*minor)));
-    let rest = [
-        (5, Some(0)),
-        (5, Some(1)),
-        (5, Some(2)),
-        (136, None),
-        (10, Some(200)),
-    ];
-    let used = numbers.chain(rest).map(|(major, minor)| DeviceRule {
-        allow: true,
-        class: DeviceClass::Char,
-        major: Some(major),
-        minor,
-        access: Access::ALL,
-    });
-    make.into_iter().chain(used)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Resources> {
-        Resources::parse(Some(&RawValue::from_string(text.to_owned()).unwrap()))
-    }
-
-    #[test]
-    fn what_asks_for_nothing_is_nothing() {
-        let text = r#"{"memory":{"limit":0,"swap":0},"cpu":{"shares":0,"quota":0,"cpus":""},"pids":{},"blockIO":{"weight":0}}"#;
-        let found = read(text).unwrap();
-        let bare = Resources::parse(None).unwrap();
-        assert_eq!(found, bare);
-        assert_eq!(bare.devices.len(), 12);
-        assert_eq!(read(r#"{"pids":{"limit":0}}"#).unwrap().pids, Some(0));
-    }
-
-    #[test]
-    fn a_rule_for_all_devices_is_one_for_each_class() {
-        let found = read(
-            r#"{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":10,"minor":-1,"access":"r"}]}"#,
-        );
-        let devices = found.unwrap().devices;
-        assert_eq!(devices.len(), 12 + 3);
-        assert_eq!(
-            (devices[0].class, devices[1].class),
-            (DeviceClass::Char, DeviceClass::Block)
-        );
-        let third = (devices[2].major, devices[2].minor, devices[2].access);
-        assert_eq!(third, (Some(10), None, Access::READ));
-    }
-
-    #[test]
-    fn refusals_name_the_field() {
-        for (text, field) in [
-            (r#"{"memory":{"limit":-2}}"#, "memory.limit"),
-            (r#"{"memory":{"limit":9,"swap":8}}"#, "memory.swap"),
-            (r#"{"memory":{"swappiness":101}}"#, "memory.swappiness"),
-            (r#"{"cpu":{"cpus":"0-"}}"#, "cpu.cpus"),
-            (r#"{"cpu":{"mems":"x"}}"#, "cpu.mems"),
-            (r#"{"cpu":{"idle":2}}"#, "cpu.idle"),
-            (r#"{"blockIO":{"weight":5}}"#, "blockIO.weight"),
-            (
-                r#"{"blockIO":{"weightDevice":[{"major":8,"minor":0,"weight":1001}]}}"#,
-                "blockIO.weightDevice[0].weight",
-            ),
-            (
-                r#"{"hugepageLimits":[{"pageSize":"2M","limit":1}]}"#,
-                "hugepageLimits[0].pageSize",
-            ),
-            (
-                r#"{"hugepageLimits":[{"pageSize":"2MB","limit":1},{"pageSize":"2MB","limit":2}]}"#,
-                "hugepageLimits[1].pageSize",
-            ),
-            (r#"{"unified":{"a/b.c":"1"}}"#, "unified[\"a/b.c\"]"),
-            (r#"{"unified":{"memory":"1"}}"#, "unified[\"memory\"]"),
-            (r#"{"devices":[{"allow":true}]}"#, "devices[0].access"),
-            (
-                r#"{"devices":[{"allow":true,"access":"x"}]}"#,
-                "devices[0].access",
-            ),
-            (
-                r#"{"devices":[{"allow":true,"access":"r","major":-5}]}"#,
-                "devices[0].major",
-            ),
-            (
-                r#"{"devices":[{"allow":true,"access":"r","type":"p"}]}"#,
-                "devices[0].type",
-            ),
-        ] {
-            let error = read(text).unwrap_err().to_string();
-            assert!(
-                error.starts_with(&format!("linux.resources.{field}: ")),
-                "{text}: {error}"
-            );
-        }
-    }
 }

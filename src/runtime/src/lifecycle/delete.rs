@@ -3,8 +3,9 @@
 use super::{Context, teardown};
 use crate::cli::Delete;
 use crate::compat;
+use crate::config::{Kind, Origin};
 use crate::error::{Error, Result};
-use crate::state::{Root, Slot, Status};
+use crate::state::{Record, Root, Slot, Status};
 
 /// Removes the container.
 ///
@@ -19,6 +20,11 @@ pub fn delete(context: &Context, verb: &Delete) -> Result<()> {
     }
 }
 
+fn shares_pids(record: &Record) -> Result<bool> {
+    let origin = record.config()?.namespaces.origin(Kind::Pid).clone();
+    Ok(matches!(origin, Origin::Shared | Origin::Joined(_)))
+}
+
 fn one(root: &Root, slot: &Slot, force: bool) -> Result<()> {
     slot.lock()?;
     let record = match slot.record() {
@@ -30,6 +36,8 @@ fn one(root: &Root, slot: &Slot, force: bool) -> Result<()> {
         Err(error) => return Err(error),
     };
     match Status::of(slot, &record) {
+        // Without a pid namespace of its own, the other processes did not end with init.
+        Status::Stopped if shares_pids(&record)? => teardown::kill(&record)?,
         Status::Stopped => {}
         // Created: init runs, but nothing of the user's does.
         Status::Created => teardown::kill(&record)?,

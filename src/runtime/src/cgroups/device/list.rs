@@ -36,10 +36,7 @@ pub fn set(cgroup: &Cgroup, rules: &[DeviceRule]) -> Result<()> {
         if cgroup.record.rootless || target.is_everything() {
             return Ok(());
         }
-        return Err(Error::Unsupported {
-            feature: "cannot set devices limit".to_owned(),
-            missing: "container could not join or create cgroup".to_owned(),
-        });
+        return Err(Error::Denied(crate::compat::not_joined("devices")));
     };
     let fail = |file: &str, errno| failed("set device list", "write", &dir.join(file), errno);
     let current = if cgroup.fresh {
