@@ -319,3 +319,50 @@ fn exec_streams_begin_after_the_answer() -> Result<()> {
     ensure!(twice.starts_with("HTTP/1.1 409 "), "{twice}");
     Ok(())
 }
+
+#[test]
+fn an_engine_killed_in_a_start_leaves_nothing_mounted() -> Result<()> {
+    let Some(mut engine) = Engine::start("halfway")? else {
+        return Ok(());
+    };
+    for round in 0..6 {
+        let name = format!("half{round}");
+        let words = [
+            "run",
+            "--rm",
+            "--name",
+            &name,
+            "--network",
+            "none",
+            "bb",
+            "sleep",
+            "0.1",
+        ];
+        let mut client = engine
+            .docker(&words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        std::thread::sleep(Duration::from_millis(15 + round * 25));
+        engine.crash()?;
+        client.kill()?;
+        client.wait()?;
+    }
+    // What was created and not started is no leftover: docker keeps it too.
+    let begun = Instant::now();
+    loop {
+        let mounts = fs::read_to_string("/proc/self/mounts")?;
+        let left = mounts
+            .lines()
+            .filter(|line| line.contains(&*engine.root.to_string_lossy()))
+            .count();
+        if left == 0 {
+            return Ok(());
+        }
+        ensure!(
+            begun.elapsed() < Duration::from_secs(10),
+            "{left} mounts are left"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

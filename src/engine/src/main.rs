@@ -45,6 +45,8 @@ fn run(options: Options) -> gantry_engine::error::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_stack_size(1 << 20)
+        // Idle threads of the blocking pool keep pages: most bursts are over within a second.
+        .thread_keep_alive(std::time::Duration::from_secs(2))
         .enable_all()
         .build()
         .map_err(|e| gantry_engine::error::Error::kernel("threads", e))?;

@@ -22,6 +22,11 @@ impl Engine {
             let record = match Record::load(&entry.path()) {
                 Ok(record) if record.id == id => record,
                 Ok(_) => continue,
+                Err(_) if !entry.path().join("config.json").exists() => {
+                    // A creation nobody finished or heard of.
+                    self.unmake(&id);
+                    continue;
+                }
                 Err(error) => {
                     tracing::warn!("container {id}: {error}");
                     continue;
@@ -59,25 +64,37 @@ impl Engine {
     }
 
     async fn end_half_start(self: &Arc<Self>, container: &Arc<Container>) {
-        if monitor::once(&container.places.bundle, &Request::Status)
-            .await
-            .is_ok()
-        {
-            let view = container.view();
-            if let Err(error) = self
-                .run_runtime(&view.host.runtime, &["delete", "--force", &view.id], None)
-                .await
-            {
-                tracing::warn!("container {}: {error}", container.id);
-            }
+        let half_started = container.places.bundle.exists();
+        if half_started {
+            self.undo_start(container).await;
         }
         let policy = container.view().host.restart_policy.name.clone();
         let view = container.view();
         if view.state.phase == Phase::Exited && policy == "always" && !self.machine_lived(&view) {
             container.change(|record| record.state.phase = Phase::Restarting);
             self.restart_later(container);
-        } else if view.state.phase == Phase::Exited && view.host.auto_remove {
+        } else if view.host.auto_remove && (half_started || view.state.phase == Phase::Exited) {
             self.remove_ended(container).await;
+        }
+    }
+
+    /// Takes down what a start left that no engine lived to finish.
+    async fn undo_start(self: &Arc<Self>, container: &Arc<Container>) {
+        let view = container.view();
+        let delete = ["delete", "--force", view.id.as_str()];
+        // The runtime may not have got as far as knowing it.
+        if let Err(error) = self.run_runtime(&view.host.runtime, &delete, None).await {
+            tracing::debug!("container {}: {error}", container.id);
+        }
+        let (engine, own) = (self.clone(), container.clone());
+        let undone = crate::pipe::blocking(move || {
+            // Counted again, so that taking it down unmounts it.
+            engine.store.rw(&own.id)?.mount()?;
+            engine.take_down(&own);
+            Ok(())
+        });
+        if let Err(error) = undone.await {
+            tracing::warn!("container {}: {error}", container.id);
         }
     }
 

@@ -184,7 +184,7 @@ impl Engine {
     }
 
     /// Takes back what a failed creation left; what cannot be taken back is logged.
-    fn unmake(&self, id: &str) {
+    pub fn unmake(&self, id: &str) {
         if let Ok(layer) = self.store.rw(id)
             && let Err(error) = layer.remove()
         {
