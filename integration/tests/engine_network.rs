@@ -413,8 +413,14 @@ fn f1_to_f6_volumes() {
         bound.display()
     ));
     assert!(bound.join("file").exists(), "-v makes a missing directory");
-    let error = engine.bad("run --rm --mount type=bind,src=/nosuch,dst=/b bb true");
-    holds(&error, "bind source path does not exist: /nosuch");
+    let missing = engine.place.join("missing").display().to_string();
+    let error = engine.bad(&format!(
+        "run --rm --mount type=bind,src={missing},dst=/b bb true"
+    ));
+    holds(
+        &error,
+        &format!("bind source path does not exist: {missing}"),
+    );
     let mounts = engine.good("run --rm --tmpfs /t --mount type=tmpfs,dst=/u bb mount");
     holds(&mounts, "tmpfs on /t type tmpfs");
     holds(&mounts, "tmpfs on /u type tmpfs");

@@ -204,22 +204,12 @@ impl Sandbox {
         ports
     }
 
-    /// The endpoints that give the default routes, IPv4 and IPv6: highest priority first, then
-    /// those with both families, then by network name.
+    /// The endpoints that give the default routes, IPv4 and IPv6: the first in docker's order that has a gateway.
     #[must_use]
     pub fn gateway_endpoints(&self) -> [Option<&Endpoint>; 2] {
         [true, false].map(|v4| {
-            let able = self
-                .endpoints
-                .iter()
-                .filter(|e| e.gateways.iter().any(|g| g.is_ipv4() == v4));
-            able.min_by_key(|e| {
-                (
-                    -e.settings.gw_priority,
-                    std::cmp::Reverse(e.gateways.len()),
-                    e.network_name.clone(),
-                )
-            })
+            let able = |e: &&Endpoint| e.gateways.iter().any(|g| g.is_ipv4() == v4);
+            self.endpoints.iter().filter(able).min_by_key(|e| e.rank())
         })
     }
 
