@@ -21,6 +21,8 @@ pub enum Layout {
 pub struct Host {
     /// The cgroup layout.
     pub cgroups: Layout,
+    /// The mount points of all hierarchies, with that of version 2 where both versions are mounted.
+    pub hierarchies: Vec<PathBuf>,
     /// The kernel's major and minor version.
     pub kernel: (u32, u32),
     /// The effective capabilities as a bit set.
@@ -32,10 +34,12 @@ impl Host {
     pub fn probe() -> io::Result<Self> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
         let mut numbers = release.split(['.', '-']).map(|n| n.trim().parse().unwrap_or(0));
+        let mountinfo = fs::read_to_string("/proc/self/mountinfo")?;
         let status = fs::read_to_string("/proc/self/status")?;
         let effective = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
         Ok(Self {
-            cgroups: layout(&fs::read_to_string("/proc/self/mountinfo")?),
+            cgroups: layout(&mountinfo),
+            hierarchies: hierarchies(&mountinfo),
             kernel: (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)),
             capabilities: effective.and_then(|e| u64::from_str_radix(e.trim(), 16).ok()).unwrap_or(0),
         })
@@ -59,19 +63,20 @@ impl Host {
         };
         format!("Linux {}.{}, cgroup {version}: {}", self.kernel.0, self.kernel.1, names.join(" "))
     }
+}
 
-    /// The mount points of all hierarchies.
-    pub fn hierarchies(&self) -> Vec<PathBuf> {
-        match &self.cgroups {
-            Layout::V1(all) => {
-                let mut roots: Vec<_> = all.values().cloned().collect();
-                roots.dedup();
-                roots
-            }
-            Layout::V2(root, _) => vec![root.clone()],
-            Layout::Absent => Vec::new(),
+/// Every cgroup mount that programs can see: the last one at each place, none below a later mount of another kind.
+fn hierarchies(mountinfo: &str) -> Vec<PathBuf> {
+    let mut roots = Vec::new();
+    for line in mountinfo.lines() {
+        let Some((left, right)) = line.split_once(" - ") else { continue };
+        let Some(point) = left.split(' ').nth(4).map(PathBuf::from) else { continue };
+        roots.retain(|root: &PathBuf| !root.starts_with(&point));
+        if matches!(right.split(' ').next(), Some("cgroup" | "cgroup2")) {
+            roots.push(point);
         }
     }
+    roots
 }
 
 /// Reads the layout from mountinfo: cgroup2 at the place programs look for cgroups means version 2.
@@ -115,7 +120,7 @@ fn layout(mountinfo: &str) -> Layout {
 /// Removes the cgroup `name` and all below it from every hierarchy, deepest first; what is still in use stays.
 pub fn remove_group(host: &Host, name: &str) -> Vec<PathBuf> {
     let mut kept = Vec::new();
-    for root in host.hierarchies() {
+    for root in &host.hierarchies {
         let top = root.join(name);
         if top.is_dir() {
             remove_below(&top);
@@ -148,5 +153,7 @@ mod tests {
             3 1 0:3 / /sys/fs/cgroup/unified rw - cgroup2 cgroup rw\n";
         let Layout::V1(all) = layout(text) else { panic!("not version 1") };
         assert_eq!(all.keys().collect::<Vec<_>>(), ["cpu", "cpuacct"]);
+        let found: Vec<_> = hierarchies(text).iter().map(|root| root.display().to_string()).collect();
+        assert_eq!(found, ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/unified"]);
     }
 }

@@ -29,7 +29,7 @@ impl Session {
     /// any thread is started.
     pub fn open(runtime: &Path, rootless: bool) -> io::Result<Self> {
         let host = Host::probe()?;
-        let runtime = fs::canonicalize(runtime)?;
+        let runtime = fs::canonicalize(runtime).map_err(|error| io::Error::other(format!("--runtime {}: {error}", runtime.display())))?;
         let name = format!("oci-conformance-{}", std::process::id());
         let work = std::env::temp_dir().join(&name);
         fs::create_dir(&work)?;

@@ -7,6 +7,7 @@ use crate::session::Session;
 use crate::verdict::{Stop, Verdict};
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
+use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -33,12 +34,14 @@ pub struct Tally {
     form: Form,
     expectation: Expectation,
     counts: Mutex<Counts>,
+    /// Set when nobody reads the results any more: the cases under way are finished and no more begun.
+    unheard: AtomicBool,
 }
 
 impl Tally {
     /// An empty tally.
     pub fn new(form: Form, expectation: Expectation) -> Self {
-        Self { form, expectation, counts: Mutex::default() }
+        Self { form, expectation, counts: Mutex::default(), unheard: AtomicBool::new(false) }
     }
 
     /// Runs `cases` on `jobs` threads; SIGINT and SIGTERM end the run after the cases under way, with all cleaned up.
@@ -53,13 +56,13 @@ impl Tally {
             std::thread::spawn(move || stopped.store(ends.wait().is_ok(), Ordering::Relaxed));
         }
         if self.form == Form::Tap {
-            println!("# {}, {}", session.runtime.display(), session.host.summary());
-            println!("1..{}", cases.len());
+            self.say(format_args!("# {}, {}", session.runtime.display(), session.host.summary()));
+            self.say(format_args!("1..{}", cases.len()));
         }
         std::thread::scope(|scope| {
             for _ in 0..jobs {
                 scope.spawn(|| {
-                    while !stopped.load(Ordering::Relaxed) {
+                    while !stopped.load(Ordering::Relaxed) && !self.unheard.load(Ordering::Relaxed) {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         let Some(case) = cases.get(number) else { break };
                         self.record(number + 1, case, &lanes, attempt(session, case, number + 1));
@@ -89,23 +92,27 @@ impl Tally {
         let reason = reason.trim().replace('\n', " | ");
         let name = &case.name;
         match (self.form, result) {
-            (Form::Json, _) => println!("{}", json!({"case": name, "clause": case.clause, "result": result, "reason": reason})),
-            (Form::Tap, "passed") => println!("ok {number} - {name}"),
-            (Form::Tap, "skipped") => println!("ok {number} - {name} # SKIP {reason}"),
-            (Form::Tap, "deviates") => {
-                println!("not ok {number} - {name} # TODO known deviation: {reason}")
-            }
-            (Form::Tap, _) => println!("not ok {number} - {name}\n# {}: {reason}", case.clause),
+            (Form::Json, _) => self.say(json!({"case": name, "clause": case.clause, "result": result, "reason": reason})),
+            (Form::Tap, "passed") => self.say(format_args!("ok {number} - {name}")),
+            (Form::Tap, "skipped") => self.say(format_args!("ok {number} - {name} # SKIP {reason}")),
+            (Form::Tap, "deviates") => self.say(format_args!("not ok {number} - {name} # TODO known deviation: {reason}")),
+            (Form::Tap, _) => self.say(format_args!("not ok {number} - {name}\n# {}: {reason}", case.clause)),
+        }
+    }
+
+    fn say(&self, line: impl std::fmt::Display) {
+        if writeln!(std::io::stdout(), "{line}").is_err() {
+            self.unheard.store(true, Ordering::Relaxed);
         }
     }
 
     fn close(&self, stopped: bool) -> bool {
         let counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if counts.deviating > 0 {
-            println!("# {} known deviations", counts.deviating);
+            self.say(format_args!("# {} known deviations", counts.deviating));
         }
-        println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped);
-        !stopped && counts.failed == 0
+        self.say(format_args!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped));
+        !stopped && !self.unheard.load(Ordering::Relaxed) && counts.failed == 0
     }
 }
 

@@ -52,7 +52,7 @@ fn in_use(rig: &Rig, processes: usize) -> Verdict {
     let mut container = rig.launch(&json!({}), &["hold"])?;
     container.ready()?;
     let group = format!("{}/{}", rig.session.group, rig.name);
-    for root in rig.session.host.hierarchies() {
+    for root in &rig.session.host.hierarchies {
         let file = root.join(&group).join("cgroup.procs");
         if let Ok(text) = std::fs::read_to_string(&file) {
             return same("processes in the cgroup", text.lines().count(), processes);

@@ -179,7 +179,7 @@ fn failure_leaves_nothing(rig: &Rig) -> Verdict {
     let group = format!("{}/{}", rig.session.group, rig.name);
     crate::case::must_refuse(rig, &json!({"root": {"path": "missing"}}), false)?;
     crate::case::must_refuse(rig, &json!({"+mounts": [{"destination": "/mnt", "source": "/no/such", "options": ["bind"]}]}), false)?;
-    for root in rig.session.host.hierarchies() {
+    for root in &rig.session.host.hierarchies {
         require!(!root.join(&group).exists(), "a failed create left the cgroup {}", root.join(&group).display());
     }
     Ok(())
@@ -279,7 +279,7 @@ fn keeps_source(rig: &Rig) -> Verdict {
 
 fn removes_cgroups(rig: &Rig) -> Verdict {
     let group = format!("{}/{}", rig.session.group, rig.name);
-    let present = || rig.session.host.hierarchies().into_iter().map(|r| r.join(&group)).filter(|g| g.exists()).collect::<Vec<_>>();
+    let present = || rig.session.host.hierarchies.iter().map(|r| r.join(&group)).filter(|g| g.exists()).collect::<Vec<_>>();
     let mut container = rig.launch(&json!({}), &["hold"])?;
     container.ready()?;
     require!(!present().is_empty(), "no hierarchy has the container's cgroup {group}");
