@@ -124,6 +124,13 @@ fn both(test: &str) -> Option<[Runtime; 2]> {
         bundle(runtime, "missing", r#"["/nosuch"]"#);
         bundle(runtime, "unfound", r#"["nosuch"]"#);
         bundle(runtime, "false", r#"["false"]"#);
+        for (name, root) in [("linked", "link"), ("rootless", "nowhere")] {
+            bundle(runtime, name, r#"["true"]"#);
+            let config = runtime.base.join(name).join("config.json");
+            let text = fs::read_to_string(&config).unwrap();
+            fs::write(config, text.replace("/b/rootfs", &format!("/{root}"))).unwrap();
+        }
+        symlink(runtime.base.join("b/rootfs"), runtime.base.join("link")).unwrap();
     }
     Some(both)
 }
@@ -316,6 +323,11 @@ const DEAD: &[(&str, Like)] = &[
 ];
 
 const FAILURES: &[(&str, Like)] = &[
+    ("--root @/root create -b @/linked x", Whole),
+    (
+        "--root @/root create -b @/rootless x",
+        Code("the call stands behind the object in keel"),
+    ),
     ("--root @/root create -b @/b a/b", Whole),
     ("--root @/root create -b @/b ''", Whole),
     (

@@ -61,6 +61,31 @@ impl Bundle {
     }
 }
 
+/// The root must be what its path says, in runc's words: through a link a container could be led to another directory between
+/// this look and the mount.
+///
+/// # Errors
+/// The kernel's, or [`Error::Denied`] for a link.
+pub fn check_root(path: &Path) -> Result<()> {
+    use std::path::{Component, PathBuf};
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(clean.pop()),
+            other => clean.push(other),
+        }
+    }
+    let real = std::fs::canonicalize(&clean).map_err(|error| {
+        let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        Error::kernel("invalid rootfs", "stat", clean.display().to_string(), errno)
+    })?;
+    if real == clean {
+        return Ok(());
+    }
+    let reason = "invalid rootfs: not an absolute path, or a symlink";
+    Err(Error::Denied(reason.to_owned()))
+}
+
 /// Makes a container that waits for `start`.
 ///
 /// # Errors
@@ -129,6 +154,7 @@ fn launch(
     check_id(id)?;
     super::seal::ensure()?;
     let Bundle { config, raw } = Bundle::read(flags.bundle.as_deref(), flags.config.as_deref())?;
+    check_root(&config.rootfs)?;
     let console = console(flags, &config, detached)?;
     let (passed, environment) = passed_descriptors(flags.preserve_fds)?;
     let host = Host::probe()?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use sys::{file, mount, namespace, process, socket};
 
 use super::checkpoint::{DESCRIPTORS, Directories, MOUNTS, common, privileged};
-use super::create::{Bundle, console_socket};
+use super::create::{Bundle, check_root, console_socket};
 use super::foreground::{self, Session};
 use super::outside::write_pid_file;
 use super::{Context, start, teardown};
@@ -36,6 +36,7 @@ pub fn restore(context: &Context, verb: &Restore) -> Result<i32> {
     check_id(&verb.id)?;
     privileged()?;
     let Bundle { config, raw } = Bundle::read(verb.bundle.as_deref(), None)?;
+    check_root(&config.rootfs)?;
     let terminal = config
         .process
         .as_ref()
