@@ -117,6 +117,7 @@ impl Engine {
     fn settle(&self, config: &mut Config, host: &mut HostConfig) -> Result<Vec<String>> {
         limits::check_host(host)?;
         limits::check(&mut host.resources, false)?;
+        forget_defaults(config, host);
         spec::capabilities::wanted(host)?;
         if host.network_mode.is_empty() || host.network_mode == "default" {
             host.network_mode = "bridge".into();
@@ -259,4 +260,12 @@ fn check_config(config: &Config) -> Result<()> {
     }
     super::health::check(config.healthcheck.as_ref())?;
     Ok(())
+}
+
+/// docker shows as unset what clients send to say nothing.
+fn forget_defaults(config: &mut Config, host: &mut HostConfig) {
+    let limits = &mut host.resources;
+    limits.memory_swappiness = limits.memory_swappiness.filter(|value| *value != -1);
+    limits.pids_limit = limits.pids_limit.filter(|limit| *limit > 0);
+    config.volumes = config.volumes.take().filter(|set| !set.is_empty());
 }
