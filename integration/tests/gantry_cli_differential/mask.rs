@@ -10,23 +10,39 @@ pub fn mask(text: &str) -> String {
     text.lines().map(|line| ago(line) + "\n").collect()
 }
 
-/// What two engines differ in besides: addresses and where they keep things.
+/// What two engines differ in besides: addresses, moments of creation, and the columns' widths that follow from them.
 pub fn between_engines(text: &str) -> String {
-    words(text, &|word| {
+    let text = text
+        .replace("/var/lib/docker", "<DATA>")
+        .replace("<FOLDER>/data", "<DATA>");
+    let text = words(&text, &|word| {
+        let digits = word.get(..64).unwrap_or_default();
+        if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) && word.len() > 64 {
+            return Some(format!("<ID>{}", &word[64..]));
+        }
         let parts: Vec<&str> = word.split('.').collect();
         let number =
             |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        if parts.len() == 4
-            && parts.iter().all(number)
-            && !word.starts_with("127.")
-            && !word.starts_with("0.")
-        {
+        let own = word.starts_with("127.") || word.starts_with("0.");
+        if parts.len() == 4 && parts.iter().all(number) && !own {
             return Some("<IP>".to_owned());
         }
+        let dashes: Vec<&str> = word.split('-').collect();
+        if dashes.len() == 3 && dashes[0].len() == 4 && dashes.iter().all(number) {
+            return Some("<DATE>".to_owned());
+        }
         let pairs: Vec<&str> = word.split(':').collect();
+        if pairs.len() == 3 && pairs.iter().all(|pair| pair.len() == 2 && number(pair)) {
+            return Some("<CLOCK>".to_owned());
+        }
         let hexadecimal = |pair: &&str| pair.len() == 2 && u8::from_str_radix(pair, 16).is_ok();
         (pairs.len() == 6 && pairs.iter().all(hexadecimal)).then(|| "<MAC>".to_owned())
-    })
+    });
+    let squeeze = |line: &str| {
+        let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
+        words.join(" ") + "\n"
+    };
+    text.lines().map(squeeze).collect()
 }
 
 /// Replaces whole words, a word being letters, digits and what times and addresses are made of.
@@ -88,50 +104,42 @@ fn after(text: &str, phrase: &str, mask: &str) -> String {
     out
 }
 
-/// `3 seconds ago`, `About a minute`, `Less than a second` become one word; a line that had one loses its padding.
+/// `3 seconds`, `About a minute`, `Less than a second` become one word; a line that had one loses its padding.
 fn ago(line: &str) -> String {
-    const UNITS: [&str; 6] = ["second", "seconds", "minute", "minutes", "hour", "hours"];
-    let words: Vec<&str> = line.split(' ').collect();
-    let mut out: Vec<String> = Vec::new();
-    let mut masked = false;
-    let mut at = 0;
-    while at < words.len() {
-        let unit = |index: usize| {
-            words
-                .get(index)
-                .is_some_and(|word| UNITS.contains(&word.trim_end_matches([',', ')', '"', '|'])))
-        };
-        let length = match words[at].trim_start_matches(['"', '(', '|']) {
-            "Less" if words.get(at + 1) == Some(&"than") && unit(at + 3) => 4,
-            "About" if unit(at + 2) => 3,
-            number
-                if !number.is_empty()
-                    && number.bytes().all(|byte| byte.is_ascii_digit())
-                    && unit(at + 1) =>
-            {
-                2
-            }
-            _ => 0,
-        };
+    let mut rest = line.to_owned();
+    let mut out = String::new();
+    while let Some((at, unit)) = ["second", "minute", "hour"]
+        .iter()
+        .filter_map(|unit| rest.find(&format!(" {unit}")).map(|at| (at, *unit)))
+        .min()
+    {
+        let before = &rest[..at];
+        let phrase = ["Less than a", "About an", "About a"]
+            .iter()
+            .find(|phrase| before.ends_with(**phrase));
+        let number = before.len()
+            - before
+                .trim_end_matches(|letter: char| letter.is_ascii_digit())
+                .len();
+        let length = phrase.map_or(number, |phrase| phrase.len());
+        let end = at + 1 + unit.len();
         if length == 0 {
-            out.push(words[at].to_owned());
-            at += 1;
+            out += &rest[..end];
+            rest = rest[end..].to_owned();
             continue;
         }
-        masked = true;
-        let tail =
-            words[at + length - 1].trim_start_matches(|letter: char| letter.is_ascii_alphabetic());
-        out.push(format!("<AGO>{tail}"));
-        at += length;
+        out += &format!("{}<AGO>", &before[..before.len() - length]);
+        rest = rest[end..]
+            .strip_prefix('s')
+            .unwrap_or(&rest[end..])
+            .to_owned();
     }
-    if masked {
-        out.into_iter()
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ")
-    } else {
-        line.to_owned()
+    if out.is_empty() {
+        return rest;
     }
+    let whole = out + &rest;
+    let words: Vec<&str> = whole.split(' ').filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }
 
 #[test]

@@ -88,13 +88,7 @@ fn print(line: &Line, screen: &mut Screen<'_>, ids: &mut Vec<String>) -> std::io
         .map(|detail| bar(detail, columns))
         .unwrap_or_default();
     if up > 0 {
-        write!(
-            screen.out,
-            "{}: {}{}{bar}",
-            line.id,
-            line.status,
-            if bar.is_empty() { "" } else { " " }
-        )?;
+        write!(screen.out, "{}: {} {bar}", line.id, line.status)?;
         write!(screen.out, "\r\x1b[{up}B")?;
         screen.out.flush()
     } else {
