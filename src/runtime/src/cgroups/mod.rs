@@ -101,6 +101,30 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
+    /// What [`Self::create`] is about to make: for the record of a maker that may be killed meanwhile. Without paths for
+    /// systemd, which keeps its unit itself.
+    #[must_use]
+    pub fn planned(request: &Request<'_>, layout: &Layout) -> Record {
+        let mut record = Record {
+            manager: request.manager,
+            rootless: request.rootless,
+            ..Record::default()
+        };
+        if request.manager != Manager::Cgroupfs {
+            return record;
+        }
+        let unified = layout.mode == Mode::Unified;
+        for hierarchy in &layout.hierarchies {
+            let place = if unified {
+                path::v2(request, hierarchy)
+            } else {
+                path::v1(request, hierarchy)
+            };
+            record.paths.insert(hierarchy.controllers.clone(), place);
+        }
+        record
+    }
+
     /// Makes the cgroup and sets its limits. Refuses a cgroup that has processes or is frozen. What it made is removed
     /// again when it fails.
     pub fn create(request: &Request<'_>, layout: &Layout) -> Result<Self> {

@@ -29,7 +29,7 @@ pub struct IdMapping {
 }
 
 /// What is mounted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file or directory of the host.
     Bind {
@@ -48,11 +48,12 @@ pub enum Source {
     /// The cgroup hierarchy, in the shape that this host has.
     Cgroup,
     /// Nothing new: what is mounted there already gets other options.
+    #[default]
     Remount,
 }
 
 /// One entry of `mounts`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// Absolute and without `.` and `..`.
     pub destination: PathBuf,

@@ -153,7 +153,9 @@ fn launch(
 ) -> Result<Launched> {
     check_id(id)?;
     super::seal::ensure()?;
-    let Bundle { config, raw } = Bundle::read(flags.bundle.as_deref(), flags.config.as_deref())?;
+    let Bundle { mut config, raw } =
+        Bundle::read(flags.bundle.as_deref(), flags.config.as_deref())?;
+    super::notify::pass(&mut config)?;
     check_root(&config.rootfs)?;
     let console = console(flags, &config, detached)?;
     let (passed, environment) = passed_descriptors(flags.preserve_fds)?;

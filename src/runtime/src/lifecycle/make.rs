@@ -185,19 +185,16 @@ impl Maker<'_> {
             resources: &self.resources,
             properties: &properties,
         };
-        let cgroup = Cgroup::create(&request, &self.host.layout)?;
-        let record = Record::new(
-            self.order.id,
-            self.config,
-            self.raw.clone(),
-            cgroup.record().clone(),
-        );
-        self.cgroup = Some(cgroup);
         // A skeleton: `delete --force` finds the cgroup by it when this process is killed before the end.
+        let planned = Cgroup::planned(&request, &self.host.layout);
+        let mut record = Record::new(self.order.id, self.config, self.raw.clone(), planned);
         self.slot
             .as_ref()
             .ok_or_else(|| missing("slot"))?
             .write(&record)?;
+        let cgroup = Cgroup::create(&request, &self.host.layout)?;
+        record.cgroup = cgroup.record().clone();
+        self.cgroup = Some(cgroup);
         self.record = Some(record);
         Ok(())
     }

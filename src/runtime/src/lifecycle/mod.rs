@@ -14,6 +14,7 @@ mod idmap;
 mod kill;
 mod make;
 mod mounts;
+mod notify;
 mod outside;
 mod pause;
 mod ps;

@@ -39,7 +39,8 @@ pub fn kill(record: &Record) -> Result<()> {
 /// Processes that do not end with init: those of a container without a pid namespace of its own, and those of a create
 /// that was killed.
 fn kill_rest(record: &Record, cgroup: &Cgroup) {
-    if record.cgroup.paths.is_empty() {
+    // Half-made: whether the planned cgroup is its own nobody knows; its child has died with its maker.
+    if record.cgroup.paths.is_empty() || record.pid == 0 {
         return;
     }
     if let Err(error) = cgroup.kill_all(SIGKILL) {
@@ -53,6 +54,10 @@ fn kill_rest(record: &Record, cgroup: &Cgroup) {
 /// The first failure of all steps.
 pub fn remove(root: &Root, slot: &Slot, record: Option<&Record>) -> Result<()> {
     let cgroup = record.map_or(Ok(()), |record| {
+        if record.pid == 0 {
+            remove_planned(record);
+            return Ok(());
+        }
         Cgroup::from_record(&record.cgroup).remove()
     });
     let rdt = record
@@ -60,6 +65,22 @@ pub fn remove(root: &Root, slot: &Slot, record: Option<&Record>) -> Result<()> {
         .map_or(Ok(()), crate::rdt::Record::remove);
     let directory = slot.clear().and_then(|()| root.forget(&slot.id));
     cgroup.and(rdt).and(directory)
+}
+
+/// Removes what a killed `create` had made of its planned cgroup: the directories themselves and nothing below them, and
+/// only while nobody is in them. Its child may still be on its way out.
+fn remove_planned(record: &Record) {
+    const ROUNDS: u32 = 50;
+    for path in record.cgroup.paths.values() {
+        for _ in 0..ROUNDS {
+            match std::fs::remove_dir(path).map_err(|error| sys::Errno::from_io_error(&error)) {
+                Err(Some(sys::Errno::BUSY)) => {
+                    std::thread::sleep(std::time::Duration::from_millis(10))
+                }
+                _ => break,
+            }
+        }
+    }
 }
 
 /// Runs the poststop hooks; their failures are warnings (runtime-spec `runtime.md`, lifecycle step 13).

@@ -5,6 +5,7 @@
 //! mounts (Linux 5.2), so nothing that the image or another container can swap is ever resolved twice.
 
 pub mod apply;
+mod cgroup;
 pub mod console;
 pub mod copy;
 pub mod place;

@@ -2,7 +2,8 @@
 
 use std::ffi::CString;
 
-use super::order::{identity, rights, step};
+use super::order::step;
+use super::program::{identity, rights};
 use super::{ChildAction, Confinement, Step};
 use crate::config::{Config, Kind, Process};
 use crate::{namespaces, process};
@@ -49,7 +50,7 @@ pub fn steps(
     }
     rights(&mut steps, process, config, confinement);
     identity(&mut steps, process, entry.passed_descriptors, entry.groups);
-    program(&mut steps, process, confinement);
+    last(&mut steps, process, confinement);
     steps
 }
 
@@ -124,7 +125,7 @@ fn session(steps: &mut Vec<Step<ChildAction>>, process: &Process, entry: &Entry)
     ));
 }
 
-fn program(steps: &mut Vec<Step<ChildAction>>, process: &Process, confinement: &Confinement) {
+fn last(steps: &mut Vec<Step<ChildAction>>, process: &Process, confinement: &Confinement) {
     use ChildAction as C;
     use process::Order as P;
     if let Some(name) = process.args.first() {

@@ -4,8 +4,10 @@
 
 pub mod confinement;
 pub mod exec;
+mod maker;
 pub mod order;
 mod outside;
+mod program;
 pub mod show;
 #[cfg(test)]
 mod tests;
