@@ -249,6 +249,7 @@ impl Networks {
             if state.ready {
                 state.table.remove_zone(&network.zone())?;
             }
+            gantry_network::forwarding::dismiss(&network.bridge);
             state.links.remove(&network.bridge)?;
         }
         Ok(network)

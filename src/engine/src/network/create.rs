@@ -94,7 +94,10 @@ impl Networks {
         record::save(&self.record_path(&network.id), network, true)?;
         let built = self.prepare(state).and_then(|()| {
             let made = network.plan().ensure(&mut state.links)?;
-            let entered = state.table.add_zone(&network.zone());
+            let entered = state
+                .table
+                .add_zone(&network.zone())
+                .and_then(|()| gantry_network::forwarding::admit(&network.bridge));
             if entered.is_err() && made {
                 state.links.remove(&network.bridge)?;
             }
