@@ -80,3 +80,12 @@ fn or_max(limit: i64) -> String {
         limit.to_string()
     }
 }
+
+/// A limit of tasks: a container has one at least, and systemd knows no limit below; so does runc with both managers.
+fn tasks(limit: i64) -> String {
+    if limit == 0 {
+        "1".to_owned()
+    } else {
+        or_max(limit)
+    }
+}

@@ -28,7 +28,7 @@ pub struct Resources {
     pub cpu: Cpu,
     /// Memory and swap.
     pub memory: Memory,
-    /// Largest number of tasks; negative is no limit, zero is a limit (runtime-spec 1.3).
+    /// Largest number of tasks; negative is no limit, zero is a limit (runtime-spec 1.3) and holds as one.
     pub pids: Option<i64>,
     /// Block devices.
     pub block_io: BlockIo,

@@ -19,16 +19,18 @@ impl Access {
     /// None.
     pub const NONE: Self = Self(0);
 
-    /// The set that `letters` (of r, w and m) names; `None` for any other letter.
+    /// The set that `letters` (of r, w and m) names; `None` where none of them is there. Other letters say nothing, as
+    /// in runc, on whose leniency configs in the field rely.
     pub fn parse(letters: &str) -> Option<Self> {
-        letters
+        let set = letters
             .chars()
-            .try_fold(Self::NONE, |set, letter| match letter {
-                'r' => Some(set | Self::READ),
-                'w' => Some(set | Self::WRITE),
-                'm' => Some(set | Self::MAKE),
-                _ => None,
-            })
+            .fold(Self::NONE, |set, letter| match letter {
+                'r' => set | Self::READ,
+                'w' => set | Self::WRITE,
+                'm' => set | Self::MAKE,
+                _ => set,
+            });
+        (!set.is_empty()).then_some(set)
     }
 
     /// Whether the set has no member.

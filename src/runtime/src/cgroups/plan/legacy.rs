@@ -1,6 +1,6 @@
 //! The writes for cgroup v1.
 
-use super::{Absent, Plan, Write, or_max, scale};
+use super::{Absent, Plan, Write, scale, tasks};
 use crate::config::resources::{BlockIo, Cpu, Memory, Rdma, Resources, Throttle};
 use crate::error::{Error, Result};
 
@@ -15,7 +15,7 @@ pub fn plan(resources: &Resources) -> Result<Vec<Write>> {
     memory(&mut plan, &resources.memory);
     cpu(&mut plan, &resources.cpu)?;
     plan.controller("pids");
-    plan.add_some("pids.max", resources.pids.map(or_max));
+    plan.add_some("pids.max", resources.pids.map(tasks));
     block_io(&mut plan, &resources.block_io);
     plan.controller("hugetlb");
     for page in &resources.hugepages {
@@ -246,7 +246,7 @@ mod tests {
             "cpu.cfs_quota_us = -1",
             "cpu.cfs_burst_us = 0",
             "cpu.idle = 1",
-            "pids.max = 0",
+            "pids.max = 1",
             "hugetlb.2MB.limit_in_bytes = 9",
             "hugetlb.2MB.rsvd.limit_in_bytes = 9",
             "net_cls.classid = 7",

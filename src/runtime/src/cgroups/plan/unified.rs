@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::legacy::rdma;
-use super::{Absent, Plan, Write, or_max, scale};
+use super::{Absent, Plan, Write, or_max, scale, tasks};
 use crate::config::resources::{BlockIo, Cpu, Memory, Resources, Throttle};
 use crate::error::{Error, Result};
 
@@ -14,7 +14,7 @@ const PERIOD: u64 = 100_000;
 pub fn plan(resources: &Resources) -> Result<Vec<Write>> {
     let mut plan = Plan::default();
     plan.controller("pids");
-    plan.add_some("pids.max", resources.pids.map(or_max));
+    plan.add_some("pids.max", resources.pids.map(tasks));
     memory(&mut plan, &resources.memory)?;
     block_io(&mut plan, &resources.block_io)?;
     cpu(&mut plan, &resources.cpu)?;

@@ -177,7 +177,7 @@ pub fn limits(resources: &Resources, v2: bool, devices: &dyn DeviceNames) -> Res
     }
     all.extend(processor(&resources.cpu, v2));
     if let Some(limit) = resources.pids {
-        // systemd refuses a limit of no task at all; the file gets the 0.
+        // systemd refuses a limit of no task at all.
         all.push(property(
             "TasksMax",
             if limit == 0 {

@@ -26,7 +26,7 @@ pub(super) fn device(index: usize, spec: &LinuxDeviceCgroup) -> Result<Vec<Devic
     let access = Access::parse(text).ok_or_else(|| {
         Error::config(
             at("access"),
-            format!("{text:?} has letters other than r, w and m"),
+            format!("{text:?} has none of the letters r, w and m"),
         )
     })?;
     let classes: &[DeviceClass] = match spec.typ().unwrap_or(LinuxDeviceType::A) {
