@@ -220,7 +220,12 @@ pub async fn pull(call: Call) -> Answer {
             &reference,
             &options,
             observer,
-        )?;
+        )
+        .map_err(|error| match error {
+            // dockerd's status too: at a 401 the docker command asks its user for a name and waits.
+            gantry_registry::Error::Unauthorized(text) => Error::internal(text),
+            other => other.into(),
+        })?;
         engine.image_event("pull", &reference.familiar(), &reference.familiar_name());
         Ok(())
     })
