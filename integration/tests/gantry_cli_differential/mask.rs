@@ -32,7 +32,8 @@ pub fn between_engines(text: &str) -> String {
             return Some("<DATE>".to_owned());
         }
         let pairs: Vec<&str> = word.split(':').collect();
-        if pairs.len() == 3 && pairs.iter().all(|pair| pair.len() == 2 && number(pair)) {
+        let two = |pair: &&str| number(&pair.split('.').next().unwrap_or_default());
+        if pairs.len() == 3 && pairs[0].len() == 2 && pairs.iter().all(two) {
             return Some("<CLOCK>".to_owned());
         }
         let hexadecimal = |pair: &&str| pair.len() == 2 && u8::from_str_radix(pair, 16).is_ok();
@@ -145,8 +146,9 @@ fn ago(line: &str) -> String {
 #[test]
 fn only_what_changes_is_masked() {
     let id = "0123456789ab";
+    let long = "0".repeat(64);
     assert_eq!(
-        mask(&format!("{id} sha256:{} x", "0".repeat(64))),
+        mask(&format!("{id} sha256:{long} x")),
         "<id> sha256:<ID> x\n"
     );
     assert_eq!(mask("Up 3 seconds   a"), "Up <AGO> a\n");
@@ -160,7 +162,13 @@ fn only_what_changes_is_masked() {
     );
     assert_eq!(mask("gantry: 10 apples"), "docker: 10 apples\n");
     assert_eq!(
-        between_engines("172.18.0.2/16 f2:1b:4d:16:2c:e0 127.0.0.1"),
-        "<IP>/16 <MAC> 127.0.0.1"
+        mask("{\"A\":\"24 seconds ago\"}, in a second"),
+        "{\"A\":\"<AGO> ago\"}, in a second\n"
+    );
+    let moved = "172.18.0.2/16 f2:1b:4d:16:2c:e0   127.0.0.1";
+    assert_eq!(between_engines(moved), "<IP>/16 <MAC> 127.0.0.1\n");
+    assert_eq!(
+        between_engines("2026-11-21 00:17:50.25 +0000"),
+        "<DATE> <CLOCK> +0000\n"
     );
 }
