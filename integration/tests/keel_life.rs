@@ -360,3 +360,37 @@ fn hooks_come_in_order_with_their_state() {
     );
     assert_eq!(bundle.leftovers(), Vec::<String>::new());
 }
+
+#[test]
+fn several_are_killed_and_deleted_by_a_pattern() {
+    let Some(bundle) = Bundle::new("pattern") else {
+        return;
+    };
+    if binary("keel").ends_with("runc") {
+        return skip("pattern", "--regex is crun's");
+    }
+    for id in ["one-1", "one-2", "two"] {
+        bundle.write(&["sleep", "60"], |config| {
+            config["linux"]["cgroupsPath"] = json!(format!("/{}/{id}", bundle.name));
+        });
+        assert!(bundle.quiet(&["run", "-d", id]));
+    }
+    assert!(bundle.quiet(&["kill", "--regex", "^one-", "KILL"]));
+    until("stopped", || {
+        ["one-1", "one-2"]
+            .iter()
+            .all(|id| bundle.status(id).as_deref() == Some("stopped"))
+    });
+    assert_eq!(bundle.status("two").as_deref(), Some("running"));
+    assert!(!bundle.quiet(&["delete", "--regex", "("]));
+    assert!(bundle.quiet(&["delete", "--force", "--regex", "^(one-|two$)"]));
+    assert!(bundle.status("two").is_none() && bundle.status("one-1").is_none());
+    for hierarchy in fs::read_dir("/sys/fs/cgroup")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        // The parent that the path names is nobody's but the test's.
+        fs::remove_dir(hierarchy.path().join(&bundle.name)).ok();
+    }
+}

@@ -5,6 +5,7 @@ use crate::cli::Delete;
 use crate::compat;
 use crate::config::{Kind, Origin};
 use crate::error::{Error, Result};
+use crate::state::root::matching;
 use crate::state::{Record, Root, Slot, Status};
 
 /// Removes the container.
@@ -13,6 +14,13 @@ use crate::state::{Record, Root, Slot, Status};
 /// [`Error::NotFound`] without force; [`Error::WrongState`] when it runs; the first failure of all teardown steps.
 pub fn delete(context: &Context, verb: &Delete) -> Result<()> {
     let root = context.root()?;
+    if verb.regex {
+        let results = matching(&root, &verb.id)?
+            .into_iter()
+            .map(|(slot, _)| one(&root, &slot, verb.force));
+        // All are tried, the first failure is told.
+        return results.fold(Ok(()), Result::and);
+    }
     match root.find(&verb.id) {
         Ok(slot) => one(&root, &slot, verb.force),
         Err(Error::NotFound(_)) if verb.force => Ok(()),

@@ -11,6 +11,7 @@ use crate::compat;
 use crate::config::{Kind, Origin};
 use crate::error::{Error, Result};
 use crate::state::Record;
+use crate::state::root::matching;
 use crate::state::slot::open_process;
 
 const SIGKILL: i32 = 9;
@@ -20,9 +21,15 @@ const SIGKILL: i32 = 9;
 /// # Errors
 /// [`Error::WrongState`] when init is gone, unless everybody is meant.
 pub fn kill(context: &Context, verb: &Kill) -> Result<()> {
-    let slot = context.root()?.find(&verb.id)?;
-    let record = slot.record()?;
-    one(&record, verb.signal, verb.all)
+    let root = context.root()?;
+    if !verb.regex {
+        return one(&root.find(&verb.id)?.record()?, verb.signal, verb.all);
+    }
+    let results = matching(&root, &verb.id)?
+        .into_iter()
+        .map(|(_, record)| one(&record, verb.signal, verb.all));
+    // All are tried, the first failure is told.
+    results.fold(Ok(()), Result::and)
 }
 
 fn one(record: &Record, signal: i32, all: bool) -> Result<()> {

@@ -149,6 +149,22 @@ impl Root {
     }
 }
 
+/// The containers whose names match the regular expression `pattern`, as crun's `--regex` selects them.
+///
+/// # Errors
+/// [`Error::Usage`] for what is no regular expression; the kernel's.
+pub fn matching(root: &Root, pattern: &str) -> Result<Vec<(Slot, Record)>> {
+    let pattern = regex::Regex::new(pattern).map_err(|error| {
+        Error::Usage(format!(
+            "--regex {pattern:?}: {}",
+            error.to_string().replace('\n', " ")
+        ))
+    })?;
+    let mut found = root.list()?;
+    found.retain(|(slot, _)| pattern.is_match(&slot.id));
+    Ok(found)
+}
+
 fn name_of(id: &str) -> Result<CString> {
     check_id(id)?;
     CString::new(id).map_err(|_| Error::Usage(compat::INVALID_ID.to_owned()))
