@@ -393,4 +393,5 @@ fn several_are_killed_and_deleted_by_a_pattern() {
         // The parent that the path names is nobody's but the test's.
         fs::remove_dir(hierarchy.path().join(&bundle.name)).ok();
     }
+    fs::remove_dir(PathBuf::from("/sys/fs/cgroup").join(&bundle.name)).ok();
 }
