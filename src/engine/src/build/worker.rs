@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_api::container::{Config, HostConfig};
+use gantry_api::network::EndpointSettings;
 use gantry_build::platform::Platform;
 use gantry_build::solve::{BaseImage, Fetched, MountPoint, Stream, Worker};
 use gantry_build::step::{Copy, Run};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use super::face::Face;
 use super::{Wish, fetch};
 use crate::Engine;
-use crate::container::record::Record;
+use crate::container::record::{Places, Record};
 use crate::container::spec::{self, Surroundings};
 
 /// How often a running step looks whether its client is still there.
@@ -58,23 +59,10 @@ impl Worker for Steps<'_> {
         let bundle = self.place.join(format!("bundle-{}", &id[..12]));
         let wrong = |error: std::io::Error| format!("{}: {error}", bundle.display());
         std::fs::create_dir_all(&bundle).map_err(wrong)?;
-        let spec = self.spec(root, run, mounts, &id, &bundle)?;
-        std::fs::write(bundle.join("config.json"), spec.to_string()).map_err(wrong)?;
-        let command = self
-            .engine
-            .runtime_command("")
-            .map_err(|error| error.message)?;
-        let child = Command::new(&command[0])
-            .args(&command[1..])
-            .args(["run", "--bundle"])
-            .arg(&bundle)
-            .arg(&id)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("{}: {error}", command[0]))?;
-        let status = self.watch(child, &command, &id, output);
+        let status = self.run_in(root, run, mounts, &id, &bundle, output);
+        if let Err(error) = self.engine.networks.detach(&id) {
+            tracing::warn!("network of step {id}: {error}");
+        }
         std::fs::remove_dir_all(&bundle).map_err(wrong)?;
         status
     }
@@ -89,18 +77,60 @@ impl Worker for Steps<'_> {
 }
 
 impl Steps<'_> {
-    /// The container of a step: docker's defaults, the step's user, directory, environment and mounts.
-    fn spec(
+    fn run_in(
         &self,
         root: &Path,
         run: &Run,
         mounts: &[MountPoint],
         id: &str,
         bundle: &Path,
-    ) -> Result<Value, String> {
+        output: &(dyn Fn(Stream, &[u8]) + Sync),
+    ) -> Result<i32, String> {
+        let record = self.record(run, id)?;
+        let places = Places {
+            home: bundle.to_owned(),
+            bundle: bundle.to_owned(),
+        };
+        let joined = self
+            .engine
+            .join_networks(&record, &places)
+            .map_err(|error| error.message)?;
+        let around = Surroundings {
+            root: root.to_owned(),
+            network: joined.namespace,
+            mounts: step_mounts(mounts, bundle),
+            cgroup: format!("/docker/build/{id}"),
+            unified: self.engine.machine.unified,
+            ..Surroundings::default()
+        };
+        let spec = spec::write(&record, &around).map_err(|error| error.message)?;
+        let config = bundle.join("config.json");
+        std::fs::write(&config, spec.to_string())
+            .map_err(|error| format!("{}: {error}", config.display()))?;
+        let command = self
+            .engine
+            .runtime_command("")
+            .map_err(|error| error.message)?;
+        let child = Command::new(&command[0])
+            .args(&command[1..])
+            .args(["run", "--bundle"])
+            .arg(bundle)
+            .arg(id)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", command[0]))?;
+        self.watch(child, &command, id, output)
+    }
+
+    /// The container of a step: docker's defaults, the step's command, user, directory, environment and network.
+    fn record(&self, run: &Run, id: &str) -> Result<Record, String> {
         let network = match (run.network, self.wish.network.as_str()) {
-            (Network::None, _) | (Network::Default, "none") => None,
-            _ => Some("".into()),
+            (Network::None, _) => "none",
+            (Network::Host, _) => "host",
+            (Network::Default, "" | "default") => "bridge",
+            (Network::Default, given) => given,
         };
         let (program, arguments) = run.words.split_first().ok_or("RUN has no command")?;
         let mut env = run.env.clone();
@@ -110,7 +140,8 @@ impl Steps<'_> {
                 .map(|(name, value)| format!("{name}={value}")),
         );
         let host = HostConfig {
-            network_mode: if network.is_none() { "none" } else { "host" }.into(),
+            network_mode: network.into(),
+            extra_hosts: Some(self.wish.extra_hosts.clone()),
             privileged: run.insecure,
             masked_paths: (!run.insecure).then(|| spec::MASKED.map(str::to_owned).to_vec()),
             readonly_paths: (!run.insecure).then(|| spec::READ_ONLY.map(str::to_owned).to_vec()),
@@ -129,59 +160,18 @@ impl Steps<'_> {
             working_dir: run.directory.clone(),
             ..Config::default()
         };
-        let record = Record {
+        let plugged = !matches!(network, "none" | "host");
+        let endpoints = plugged.then(|| (network.to_owned(), EndpointSettings::default()));
+        Ok(Record {
             id: id.to_owned(),
+            name: format!("/build-{}", &id[..12]),
             path: program.clone(),
             args: arguments.to_vec(),
             config,
             host,
+            endpoints: endpoints.into_iter().collect(),
             ..Record::default()
-        };
-        let around = Surroundings {
-            root: root.to_owned(),
-            network,
-            mounts: self.mounts(mounts, bundle)?,
-            cgroup: format!("/docker/build/{id}"),
-            unified: self.engine.machine.unified,
-            ..Surroundings::default()
-        };
-        spec::write(&record, &around).map_err(|error| error.message)
-    }
-
-    /// The step's own mounts, and the name service files every container gets.
-    fn mounts(&self, points: &[MountPoint], bundle: &Path) -> Result<Vec<Value>, String> {
-        let wrong = |error: std::io::Error| format!("{}: {error}", bundle.display());
-        let resolv = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-        std::fs::write(bundle.join("resolv.conf"), resolv).map_err(wrong)?;
-        let mut hosts =
-            "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-                .to_owned();
-        for extra in &self.wish.extra_hosts {
-            let (name, address) = extra
-                .split_once([':', '='])
-                .ok_or_else(|| format!("bad format for add-host: {extra:?}"))?;
-            hosts.push_str(&format!("{address}\t{name}\n"));
-        }
-        std::fs::write(bundle.join("hosts"), hosts).map_err(wrong)?;
-        let bind = |source: &Path, target: &str, read_only: bool| {
-            let mode = if read_only { "ro" } else { "rw" };
-            json!({"destination": target, "type": "bind", "source": source, "options": ["rbind", "rprivate", mode]})
-        };
-        let mut all = vec![
-            bind(&bundle.join("resolv.conf"), "/etc/resolv.conf", true),
-            bind(&bundle.join("hosts"), "/etc/hosts", true),
-            json!({"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
-                   "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]}),
-        ];
-        all.extend(points.iter().map(|point| match point {
-            MountPoint::Bind { source, target, read_only } => bind(source, target, *read_only),
-            MountPoint::Tmpfs { target, size } => {
-                let mut options = vec!["nosuid".to_owned(), "nodev".to_owned(), "mode=1777".to_owned()];
-                options.extend(size.map(|bytes| format!("size={bytes}")));
-                json!({"destination": target, "type": "tmpfs", "source": "tmpfs", "options": options})
-            }
-        }));
-        Ok(all)
+        })
     }
 
     /// Passes on what the step writes until it ends; a client that leaves ends it.
@@ -235,6 +225,40 @@ impl Steps<'_> {
             Err(error) => tracing::warn!("step {id}: {error}"),
         }
     }
+}
+
+/// The step's own mounts, and the name service files every container gets.
+fn step_mounts(points: &[MountPoint], home: &Path) -> Vec<Value> {
+    let bind = |source: &Path, target: &str, read_only: bool| {
+        let mode = if read_only { "ro" } else { "rw" };
+        json!({"destination": target, "type": "bind", "source": source, "options": ["rbind", "rprivate", mode]})
+    };
+    let mut all: Vec<Value> = ["hosts", "resolv.conf", "hostname"]
+        .into_iter()
+        .filter(|name| home.join(name).exists())
+        .map(|name| bind(&home.join(name), &format!("/etc/{name}"), true))
+        .collect();
+    all.push(
+        json!({"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
+                    "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]}),
+    );
+    all.extend(points.iter().map(|point| match point {
+        MountPoint::Bind {
+            source,
+            target,
+            read_only,
+        } => bind(source, target, *read_only),
+        MountPoint::Tmpfs { target, size } => {
+            let mut options = vec![
+                "nosuid".to_owned(),
+                "nodev".to_owned(),
+                "mode=1777".to_owned(),
+            ];
+            options.extend(size.map(|bytes| format!("size={bytes}")));
+            json!({"destination": target, "type": "tmpfs", "source": "tmpfs", "options": options})
+        }
+    }));
+    all
 }
 
 fn pass(mut from: impl Read, stream: Stream, output: &(dyn Fn(Stream, &[u8]) + Sync)) {
@@ -293,7 +317,7 @@ impl Engine {
             }),
             credentials: gantry_registry::Credentials::default(),
         };
-        let settings = gantry_registry::Settings::default();
+        let settings = self.registry_settings();
         let cancel = std::sync::atomic::AtomicBool::new(false);
         let observer = gantry_registry::Observer::new(&|_| (), &cancel);
         let pulled = gantry_registry::pull(&self.store, &settings, &reference, &options, observer);
