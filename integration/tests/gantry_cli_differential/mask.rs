@@ -7,7 +7,13 @@ pub fn mask(text: &str) -> String {
     let text = after(&text, "endpoint ", "<NAME>");
     let text = after(&text, "docker-import-", "<NUMBER>");
     let text = after(&text, "\"Pid\": ", "<PID>");
-    text.lines().map(|line| ago(line) + "\n").collect()
+    // docker's cp sometimes logs that its own pipe was closed, and sometimes does not.
+    let noise =
+        |line: &&str| line.contains("Can't add file ") || line.contains("Can't close tar writer");
+    text.lines()
+        .filter(|line| !noise(line))
+        .map(|line| ago(line) + "\n")
+        .collect()
 }
 
 /// What two engines differ in besides: addresses, moments of creation, and the columns' widths that follow from them.
