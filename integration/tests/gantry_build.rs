@@ -51,7 +51,7 @@ const MANY: &str = "ARG BASE=bb\nFROM ${BASE} AS one\nRUN echo one > /one\nENV A
     FROM bb AS two\nRUN --mount=type=cache,target=/c echo x >> /c/n; cat /c/n > /n\n\
     FROM bb AS unused\nRUN exit 9\n\
     FROM one\nARG V=default\nCOPY --from=two /n /n\nCOPY <<EOF /inline\nhello $A $V\nEOF\n\
-    RUN <<-SCRIPT\n\tcat /one /n /inline /w/file > /all\n\techo $V >> /all\n\tSCRIPT\n\
+    RUN <<-SCRIPT\n\tcat /one /n /inline /w/file > /all\n\techo >> /all\n\techo $V >> /all\n\tSCRIPT\n\
     USER nobody\nLABEL x=y\nCMD [\"cat\", \"/inline\"]\n";
 
 #[test]
