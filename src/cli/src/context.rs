@@ -264,7 +264,7 @@ fn list(session: &Session, parsed: &Parsed) -> Outcome {
     let current = session.context_name();
     let mut names = store::names(&session.configuration.folder);
     names.push("default".to_owned());
-    names.sort_by_key(|name| crate::network::natural(name));
+    names.sort_by_key(|name| crate::format::natural::natural(name));
     let mut rows = Vec::new();
     for name in names {
         let context = get(session, &name);

@@ -2,6 +2,7 @@
 
 pub mod duration;
 pub mod list;
+pub mod natural;
 pub mod ordered;
 pub mod table;
 pub mod template;

@@ -12,6 +12,7 @@ use crate::container::options::{pairs, some};
 use crate::container::prune;
 use crate::failure::{Failure, Outcome, for_each};
 use crate::format::list::{Fields, List, labels};
+use crate::format::natural::natural;
 use crate::format::short_id;
 use crate::grammar::{COMMAND, Command, Count, Parsed, checks, flag, option};
 use crate::output;
@@ -377,26 +378,6 @@ fn list(session: &Session, parsed: &Parsed) -> Outcome {
     .print(&rows)
 }
 
-/// Names sort as people count: `n2` before `n10`.
-#[must_use]
-pub fn natural(name: &str) -> Vec<(String, u64)> {
-    let mut parts = Vec::new();
-    let mut rest = name;
-    while !rest.is_empty() {
-        let text = rest
-            .find(|letter: char| letter.is_ascii_digit())
-            .unwrap_or(rest.len());
-        let (word, tail) = rest.split_at(text);
-        let digits = tail
-            .find(|letter: char| !letter.is_ascii_digit())
-            .unwrap_or(tail.len());
-        let (digits, tail) = tail.split_at(digits);
-        parts.push((word.to_owned(), digits.parse().unwrap_or(0)));
-        rest = tail;
-    }
-    parts
-}
-
 fn row(network: &Network, cut: bool) -> Fields {
     let created = network.created.parse::<jiff::Timestamp>().ok().map_or_else(
         || network.created.clone(),
@@ -486,7 +467,7 @@ fn remove(session: &Session, parsed: &Parsed) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::{natural, within};
+    use super::within;
 
     #[test]
     fn addresses_are_sorted_to_subnets() {
@@ -495,12 +476,5 @@ mod tests {
                 && !within("10.0.0.0/8", "11.0.0.0")
                 && within("::/0", "fd00::1")
         );
-    }
-
-    #[test]
-    fn names_sort_by_number() {
-        let mut names = ["n10", "n2", "a"];
-        names.sort_by_key(|name| natural(name));
-        assert_eq!(names, ["a", "n2", "n10"]);
     }
 }

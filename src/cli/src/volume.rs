@@ -9,9 +9,9 @@ use crate::container::options::pairs;
 use crate::container::prune::{self, Reclaimed};
 use crate::failure::{Failure, Outcome, for_each};
 use crate::format::list::{Fields, List, labels};
+use crate::format::natural::natural;
 use crate::format::units;
 use crate::grammar::{COMMAND, Command, Count, Parsed, checks, flag, option};
-use crate::network::natural;
 use crate::output;
 use crate::session::{Engine, Session};
 
