@@ -17,6 +17,9 @@ use crate::variables::{Globals, Table};
 /// Docker's shell of the shell form where SHELL says nothing.
 const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
+/// What every image built here has, as BuildKit sees to it.
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A stage under construction.
 #[derive(Debug, Clone)]
 pub struct State<'a> {
@@ -53,7 +56,11 @@ impl<'a> State<'a> {
         };
         let config = state.config();
         let triggers = config.on_build.take().unwrap_or_default();
-        let env = config.env.clone().unwrap_or_default();
+        let env = config.env.get_or_insert_default();
+        if !env.iter().any(|pair| pair.starts_with("PATH=")) {
+            env.push(DEFAULT_PATH.to_owned());
+        }
+        let env = env.clone();
         state.table = Table::of_env(&env);
         (state, triggers)
     }
