@@ -103,7 +103,10 @@ fn base<'a>(solve: &Solve<'a, '_>, node: &Node) -> Result<Begin<'a>, String> {
         .map(Platform::parse)
         .transpose()
         .map_err(|error| error.to_string())?;
-    let begin = |image: ImageConfig| State::new(request.file, request.globals, node.stage, image);
+    let begin = |image: ImageConfig| {
+        let (state, triggers) = State::new(request.file, request.globals, node.stage, image);
+        (state.with_path(), triggers)
+    };
     match &node.base {
         Origin::Stage(stage) => solve.built(*stage, |built| {
             let mut child = built.state.child(node.stage);

@@ -17,8 +17,8 @@ use crate::variables::{Globals, Table};
 /// Docker's shell of the shell form where SHELL says nothing.
 const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
-/// What every image built here has, as BuildKit sees to it.
-const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where programs are found in an image that does not say, as BuildKit has it.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A stage under construction.
 #[derive(Debug, Clone)]
@@ -56,13 +56,20 @@ impl<'a> State<'a> {
         };
         let config = state.config();
         let triggers = config.on_build.take().unwrap_or_default();
-        let env = config.env.get_or_insert_default();
-        if !env.iter().any(|pair| pair.starts_with("PATH=")) {
-            env.push(DEFAULT_PATH.to_owned());
-        }
-        let env = env.clone();
+        let env = config.env.clone().unwrap_or_default();
         state.table = Table::of_env(&env);
         (state, triggers)
+    }
+
+    /// The same with a PATH where the image names none: every image a build makes has one.
+    #[must_use]
+    pub fn with_path(mut self) -> Self {
+        let env = self.config().env.get_or_insert_default();
+        if !env.iter().any(|pair| pair.starts_with("PATH=")) {
+            env.push(format!("PATH={DEFAULT_PATH}"));
+            self.table.set("PATH", DEFAULT_PATH);
+        }
+        self
     }
 
     /// The stage that `FROM this` begins: configuration, variables and arguments go on; what ONBUILD
