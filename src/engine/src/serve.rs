@@ -97,6 +97,13 @@ fn bind(path: &Path, group: Option<&str>) -> Result<UnixListener> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|e| Error::kernel(parent.display(), e))?;
     }
+    // A socket somebody answers on is not a dead engine's: it is dockerd's, or another gantry's.
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(Error::conflict(format!(
+            "socket {}: another engine listens there; name another one with -H",
+            path.display()
+        )));
+    }
     let fresh = path.with_extension(format!("new-{}", std::process::id()));
     let listener = UnixListener::bind(&fresh).map_err(|e| Error::kernel(fresh.display(), e))?;
     std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o660))
