@@ -239,6 +239,28 @@ pub fn set_limit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
     check(result).map(drop)
 }
 
+/// As [`set_limit`], for a process that has become `uid` and `gid`. The kernel asks for equal real ids or CAP_SYS_RESOURCE
+/// (prlimit(2)), which a root in a container or a virtual machine may lack: then this process takes those real ids for the
+/// time of the call. Its effective ids stay.
+pub fn set_limit_of(pid: i32, ids: (u32, u32), resource: u32, soft: u64, hard: u64) -> Result<()> {
+    match set_limit(pid, resource, soft, hard) {
+        Err(Errno::PERM) => {}
+        other => return other,
+    }
+    let (euid, egid) = (rustix::process::geteuid(), rustix::process::getegid());
+    let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
+    let wanted = (
+        rustix::process::Uid::from_raw(ids.0),
+        rustix::process::Gid::from_raw(ids.1),
+    );
+    rustix::thread::set_thread_res_gid(wanted.1, egid, egid)?;
+    let set = rustix::thread::set_thread_res_uid(wanted.0, euid, euid)
+        .and_then(|()| set_limit(pid, resource, soft, hard));
+    rustix::thread::set_thread_res_uid(uid, euid, euid)?;
+    rustix::thread::set_thread_res_gid(gid, egid, egid)?;
+    set
+}
+
 /// Sets the mask for new files' modes.
 pub fn set_umask(mask: u32) {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));

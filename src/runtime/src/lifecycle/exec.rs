@@ -293,7 +293,9 @@ impl Entrance<'_> {
         dialogue.expect(|message| matches!(message, Message::HandOver))?;
         for limit in &self.process.limits {
             let step = || format!("resource limit {}", limit.resource);
-            process::set_limit(dialogue.child.pid, limit.resource, limit.soft, limit.hard)
+            let ids = (self.process.user.uid, self.process.user.gid);
+            let pid = dialogue.child.pid;
+            process::set_limit_of(pid, ids, limit.resource, limit.soft, limit.hard)
                 .step(step, "prlimit64")?;
         }
         if let Some(path) = &self.verb.pidfd_socket {

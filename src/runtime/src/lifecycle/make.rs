@@ -142,9 +142,13 @@ impl Maker<'_> {
             ParentAction::OomScore(score) => self.oom_score(*score),
             ParentAction::Limits(limits) => {
                 let pid = self.pid()?;
+                let of = |program: &crate::config::process::Process| {
+                    (program.user.uid, program.user.gid)
+                };
+                let ids = self.config.process.as_ref().map_or((0, 0), of);
                 limits.iter().try_for_each(|limit| {
                     let step = || format!("resource limit {}", limit.resource);
-                    process::set_limit(pid, limit.resource, limit.soft, limit.hard)
+                    process::set_limit_of(pid, ids, limit.resource, limit.soft, limit.hard)
                         .step(step, "prlimit64")
                 })
             }
