@@ -209,8 +209,8 @@ fn check_finds_and_repairs() {
     }
     let rig = Rig::new();
     let store = &rig.store;
-    let image = import(store, "content", "a");
-    let other = import(store, "other", "b");
+    let image = import(store, "content", "kept");
+    let other = import(store, "other", "lost");
     let root = |image: &gantry_store::Image| store.layer_dirs(image.top()).unwrap().remove(0);
     assert_eq!(store.check(false).unwrap(), []);
     fs::set_permissions(root(&image).join("d/f"), fs::Permissions::from_mode(0o777)).unwrap();
@@ -230,7 +230,7 @@ fn check_finds_and_repairs() {
             .any(|p| p.what.contains("is shorter than its layer says")),
         "{found:?}"
     );
-    assert!(store.resolve("b").is_err() && store.resolve("a").is_ok());
+    assert!(store.resolve("lost").is_err() && store.resolve("kept").is_ok());
     store
         .collect(
             &Policy {
@@ -244,7 +244,7 @@ fn check_finds_and_repairs() {
         )
         .unwrap();
     assert_eq!(store.check(false).unwrap(), []);
-    assert_eq!(import(store, "other", "b").id.hex().len(), 64);
+    assert_eq!(import(store, "other", "lost").id.hex().len(), 64);
     assert_eq!(store.check(false).unwrap(), []);
 }
 
