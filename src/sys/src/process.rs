@@ -221,7 +221,7 @@ pub fn new_session() -> Result<()> {
 }
 
 /// Sets the soft and hard limit of the resource number `resource` (`RLIMIT_*`) for `pid`, 0 for this process.
-pub fn set_limit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
+fn set_limit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = libc::rlimit64 {
         rlim_cur: soft,
         rlim_max: hard,
@@ -239,7 +239,7 @@ pub fn set_limit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
     check(result).map(drop)
 }
 
-/// As [`set_limit`], for a process that has become `uid` and `gid`. The kernel asks for equal real ids or CAP_SYS_RESOURCE
+/// Sets a resource limit of a process whose user and group are `ids`. The kernel asks for equal real ids or CAP_SYS_RESOURCE
 /// (prlimit(2)), which a root in a container or a virtual machine may lack: then this process takes those real ids for the
 /// time of the call. Its effective ids stay.
 pub fn set_limit_of(pid: i32, ids: (u32, u32), resource: u32, soft: u64, hard: u64) -> Result<()> {

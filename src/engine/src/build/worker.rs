@@ -98,8 +98,8 @@ impl Steps<'_> {
         let around = Surroundings {
             root: root.to_owned(),
             network: joined.namespace,
-            mounts: step_mounts(mounts, bundle),
-            cgroup: format!("/docker/build/{id}"),
+            mounts: step_mounts(mounts, bundle, record.host.shm_size),
+            cgroup: self.engine.cgroup(&record),
             unified: self.engine.machine.unified,
             ..Surroundings::default()
         };
@@ -228,7 +228,7 @@ impl Steps<'_> {
 }
 
 /// The step's own mounts, and the name service files every container gets.
-fn step_mounts(points: &[MountPoint], home: &Path) -> Vec<Value> {
+fn step_mounts(points: &[MountPoint], home: &Path, shm_size: i64) -> Vec<Value> {
     let bind = |source: &Path, target: &str, read_only: bool| {
         let mode = if read_only { "ro" } else { "rw" };
         json!({"destination": target, "type": "bind", "source": source, "options": ["rbind", "rprivate", mode]})
@@ -238,9 +238,14 @@ fn step_mounts(points: &[MountPoint], home: &Path) -> Vec<Value> {
         .filter(|name| home.join(name).exists())
         .map(|name| bind(&home.join(name), &format!("/etc/{name}"), true))
         .collect();
+    let size = if shm_size > 0 {
+        format!("size={shm_size}")
+    } else {
+        "size=65536k".to_owned()
+    };
     all.push(
         json!({"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
-                    "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]}),
+                    "options": ["nosuid", "noexec", "nodev", "mode=1777", size]}),
     );
     all.extend(points.iter().map(|point| match point {
         MountPoint::Bind {

@@ -226,7 +226,8 @@ impl Engine {
         });
     }
 
-    fn cgroup(&self, record: &Record) -> String {
+    /// Where the cgroup of `record` is: below the parent it asks for, else the engine's.
+    pub(crate) fn cgroup(&self, record: &Record) -> String {
         let wanted = &record.host.resources.cgroup_parent;
         let parent = if wanted.is_empty() {
             &self.options.cgroup_parent

@@ -53,6 +53,12 @@ fn run(engine: &Arc<Engine>, wish: &Wish, place: &Workplace, face: &Face) -> Res
 
 /// Reads the options; compose sends `null` for what is not given.
 fn wish(query: &Query) -> Result<Wish> {
+    let from = query.text("cachefrom");
+    if !matches!(from, "" | "null" | "[]") {
+        return Err(Error::unsupported(format!(
+            "--cache-from {from}: results of steps are found in this engine's own cache alone"
+        )));
+    }
     for (name, why) in [
         ("squash", "--squash: layers are kept as they are made"),
         ("outputs", "--output: the result is an image in the store"),
@@ -111,7 +117,7 @@ fn map(query: &Query, name: &str) -> Result<BTreeMap<String, String>> {
         .collect())
 }
 
-/// Memory and processor limits of every RUN.
+/// Memory and processor limits of every RUN, its cgroup's parent and the size of its /dev/shm.
 fn limits(query: &Query) -> Result<HostConfig> {
     let mut host = HostConfig::default();
     let number = |name: &str| Ok::<_, Error>(query.number(name)?.unwrap_or(0));
@@ -122,6 +128,8 @@ fn limits(query: &Query) -> Result<HostConfig> {
     host.resources.cpu_quota = number("cpuquota")?;
     host.resources.cpuset_cpus = query.text("cpusetcpus").to_owned();
     host.resources.cpuset_mems = query.text("cpusetmems").to_owned();
+    host.shm_size = number("shmsize")?;
+    host.resources.cgroup_parent = query.text("cgroupparent").to_owned();
     let ulimits = query.text("ulimits");
     if !ulimits.is_empty() && ulimits != "null" {
         host.resources.ulimits = serde_json::from_str(ulimits)

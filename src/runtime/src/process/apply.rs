@@ -8,9 +8,6 @@ use sys::{Errno, file, keyring, process, scheduling, terminal};
 use super::{Order, identity, program};
 use crate::error::{Error, Kernelize, Result};
 
-/// Rust programs ignore it, and what is ignored stays so over an exec.
-const SIGPIPE: i32 = 13;
-
 /// What the steps know and leave for each other.
 #[derive(Debug, Default)]
 pub struct Body {
@@ -38,9 +35,7 @@ impl Body {
             Order::SurviveParent => {
                 process::set_parent_death_signal(0).step(name("handover"), "prctl PR_SET_PDEATHSIG")
             }
-            Order::Session => sys::signal::reset(SIGPIPE)
-                .and_then(|()| process::new_session())
-                .step(name("session"), "setsid"),
+            Order::Session => process::new_session().step(name("session"), "setsid"),
             Order::Keyring { name, label } => join_keyring(name, label.as_deref()),
             Order::Terminal => take_terminal(slave),
             Order::Umask(mask) => {
